@@ -1,0 +1,72 @@
+"""Canonical JSON, ids, digests and the hash chain. Pure functions.
+
+A session's chain is `chain[n] = SHA-256(chain[n-1] ‖ header[n] ‖ digest[n])`, where `header`
+is the canonical JSON of what is public about the entry and `digest = SHA-256(nonce ‖ body)`.
+The nonce is stored beside the body and erased with it, so that an erased text leaves a chain
+that still verifies and a digest from which nothing can be guessed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import Any
+
+import msgspec
+
+GENESIS = bytes(32)
+NONCE_BYTES = 16
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no spaces: equal values give equal bytes."""
+    return _encode(value)
+
+
+def nonce() -> bytes:
+    """Sixteen random bytes to salt one body's digest."""
+    return os.urandom(NONCE_BYTES)
+
+
+def digest(salt: bytes, body: bytes) -> bytes:
+    """What the chain commits to in place of the body."""
+    return hashlib.sha256(salt + body).digest()
+
+
+def link(previous: bytes, header: bytes, body_digest: bytes) -> bytes:
+    """The next value of a chain."""
+    return hashlib.sha256(previous + header + body_digest).digest()
+
+
+def genesis(*names: str) -> bytes:
+    """Where a chain begins: bound to what it belongs to, so that two cannot be swapped."""
+    return hashlib.sha256("\0".join(names).encode()).digest()
+
+
+def content_id(data: bytes) -> bytes:
+    """The address of a blob: SHA-256 of its bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def now_ms() -> int:
+    """The wall clock in Unix milliseconds. Shown to people; it never decides an order."""
+    return time.time_ns() // 1_000_000
+
+
+_last_id = 0
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562) as 32 hex digits: sorts by time, increasing within a process."""
+    global _last_id
+    stamp = (time.time_ns() // 1_000_000) << 80
+    value = stamp | 0x7 << 76 | 0x2 << 62
+    value |= (int.from_bytes(os.urandom(10), "big") & ((1 << 12) - 1)) << 64
+    value |= int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
+    if value <= _last_id:
+        value = _last_id + 1
+    _last_id = value
+    return f"{value:032x}"

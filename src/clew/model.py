@@ -1,0 +1,370 @@
+"""The nouns: records that pass between the layers. No behaviour beyond reading themselves.
+
+An *entry* is the unit of the log and never changes. A *message* is what one or more entries
+say, in one vocabulary whatever wire format they came in: a role and a tuple of parts.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+JSON = Any
+"""A decoded JSON value."""
+
+
+class Kind(StrEnum):
+    """What an entry records."""
+
+    MESSAGE = "message"
+    COMPACTION = "compaction"
+    CONFIG = "config"
+    LABEL = "label"
+    SNAPSHOT = "snapshot"
+    REPAIR = "repair"
+    HANDOFF = "handoff"
+    NOTICE = "notice"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Why a compaction was made."""
+
+    MANUAL = "manual"
+    AUTO = "auto-threshold"
+    OVERFLOW = "overflow-retry"
+    TIMEOUT = "timeout-retry"
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place in the log: one entry of one session. Written `session:seq`."""
+
+    session: str
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.session}:{self.seq}"
+
+
+# --- parts of a message ------------------------------------------------------------------
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    """Words."""
+
+    text: str
+
+
+class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
+    """Reasoning. `signature` and `data` (encrypted) are opaque and provider-bound;
+    `id` is a server-side item id (OpenAI Responses)."""
+
+    text: str = ""
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+
+
+class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
+    """The model asks for a tool. `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+
+
+class Image(msgspec.Struct, frozen=True, tag="image"):
+    """A picture: base64 `data` with its media type, or a `url`."""
+
+    media_type: str | None = None
+    data: str | None = None
+    url: str | None = None
+
+
+class File(msgspec.Struct, frozen=True, tag="file"):
+    """A document: base64 `data`, a `url` or a provider's `file_id`."""
+
+    name: str | None = None
+    media_type: str | None = None
+    data: str | None = None
+    url: str | None = None
+    file_id: str | None = None
+
+
+class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
+    """A block of a type that Clew has no name for, kept as it is."""
+
+    type: str
+    raw: JSON
+
+
+class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
+    """What the tool gave back. `synthetic` marks a repair: no tool said this."""
+
+    call_id: str
+    parts: tuple[Text | Image | File | Unknown, ...] = ()
+    is_error: bool = False
+    name: str | None = None
+    synthetic: bool = False
+
+    @property
+    def text(self) -> str:
+        """The textual parts, joined by newlines."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+Part = Text | Thinking | ToolCall | ToolResult | Image | File | Unknown
+
+
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Tokens of one model call. `input` excludes what was read from or written to the cache;
+    `output` includes `reasoning`. `key` is the provider's own id of the call: records that
+    repeat it are one call, field by field the maximum. `cost` is in USD, `None` = unknown."""
+
+    key: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    cost: float | None = None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn's contribution in a neutral vocabulary.
+
+    `role` is `system`, `user`, `assistant` or `tool` (developer counts as system).
+    `id` is the provider's message id: entries that share it are pieces of one message.
+    `at` are the positions of the entries it was read from, oldest first.
+    `meta` marks text that no person typed (injected context); `summary` a compaction summary.
+    """
+
+    role: str
+    parts: tuple[Part, ...]
+    id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    at: tuple[Position, ...] = ()
+    time_ms: int = 0
+    meta: bool = False
+    summary: bool = False
+
+    @property
+    def text(self) -> str:
+        """The words of the message, without thinking and tools, joined by newlines."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls it makes, in order."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
+
+    @property
+    def tool_results(self) -> tuple[ToolResult, ...]:
+        """The results it carries, in order."""
+        return tuple(part for part in self.parts if isinstance(part, ToolResult))
+
+
+# --- the log -----------------------------------------------------------------------------
+
+
+class Compaction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The facts of a compaction overlay. `first_kept` is the oldest entry that a model still
+    sees as it was; everything older on the path is represented by `summary`. A foreign
+    compaction may have no summary here: it then stands in the next message."""
+
+    first_kept: Position
+    reason: Reason = Reason.MANUAL
+    summary: str | None = None
+    tokens_before: int | None = None
+    tokens_after: int | None = None
+    model: str | None = None
+    covered: int | None = None
+    """How many messages the summary stands for."""
+
+
+class Entry(msgspec.Struct, frozen=True, dict=True):
+    """One immutable record of a session's log.
+
+    `format` names the wire format of `body` (see `clew.shapes`). `body` is the JSON text as
+    it came, byte for byte; `None` once erased. `meta` holds the few facts that the ledger
+    itself needs, per kind.
+    """
+
+    session: str
+    seq: int
+    kind: Kind
+    role: str | None
+    time_ms: int
+    format: str
+    body: bytes | None
+    meta: dict[str, JSON] = {}
+
+    @property
+    def position(self) -> Position:
+        """Where it stands."""
+        return Position(self.session, self.seq)
+
+    @property
+    def erased(self) -> bool:
+        """True when the body was erased; the chain still commits to it."""
+        return self.body is None
+
+    @cached_property
+    def data(self) -> JSON:
+        """The decoded body; `None` once erased."""
+        return None if self.body is None else msgspec.json.decode(self.body)
+
+
+class Status(StrEnum):
+    """What can be done with a session."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    ARCHIVED = "archived"
+    ERASED = "erased"
+
+
+class SessionInfo(msgspec.Struct, frozen=True):
+    """A session as it is listed. Times are Unix milliseconds."""
+
+    id: str
+    project: str
+    title: str | None
+    status: Status
+    frontend: str | None
+    user: str | None
+    agent: str | None
+    head: Position | None
+    entries: int
+    """How many entries this session itself holds; a branch shares those of its origin."""
+    messages: int
+    created_ms: int
+    updated_ms: int
+    forked_from: Position | None = None
+    spawned_by: str | None = None
+    """`session` or `session#call_id` of the session that started it as a sub-agent."""
+    imported_from: str | None = None
+    pinned: bool = False
+    config: dict[str, JSON] = {}
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A named pointer to an entry. `pre` is where the session stood (what `branch` and
+    `restore` go back to); `post` is the compaction it was made for, if any."""
+
+    id: str
+    session: str
+    pre: Position | None
+    label: str
+    reason: str
+    created_ms: int
+    post: Position | None = None
+    first_kept: Position | None = None
+    summary: str | None = None
+    tokens_before: int | None = None
+    tokens_after: int | None = None
+
+
+class Move(msgspec.Struct, frozen=True):
+    """A head that went elsewhere than forward: recorded, and undone by `undo()`."""
+
+    number: int
+    action: str
+    from_: Position | None
+    to: Position | None
+    time_ms: int
+
+
+class AuditRecord(msgspec.Struct, frozen=True):
+    """Who did what, when. Metadata only, never content; hash-chained per session."""
+
+    project: str
+    session: str | None
+    number: int
+    time_ms: int
+    actor: str
+    action: str
+    facts: dict[str, JSON]
+    chain: str
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A search result. `snippet` holds the words around the match; `marks` are the
+    `(start, end)` character ranges in it that matched."""
+
+    session: str
+    seq: int
+    project: str
+    title: str | None
+    kind: str
+    """What matched: `user`, `assistant`, `system`, `thinking`, `tool_call` or `tool_result`."""
+    tool: str | None
+    time_ms: int
+    snippet: str
+    marks: tuple[tuple[int, int], ...]
+    score: float
+
+
+class Results(msgspec.Struct, frozen=True):
+    """What a search found, and how far it could see."""
+
+    hits: tuple[Hit, ...]
+    index: str
+    """`current`, `behind`, `empty` or `disabled`."""
+    behind: int = 0
+    """Entries that no index covers yet; they were searched one by one up to the limit."""
+    unseen: int = 0
+    """Entries beyond that limit, which this answer does not cover."""
+
+
+# --- what importers yield ----------------------------------------------------------------
+
+
+class Record(msgspec.Struct):
+    """One record of a foreign history, as an importer reads it.
+
+    `start` and `length` are its byte range in the source; the bytes themselves are the body.
+    `native_id` is the source's own stable id: a record that is already in the ledger under
+    it is not added again. `after` names the native id of the record that it follows when
+    that is not the one before it (a rewind). `note` says why a record was not understood.
+    """
+
+    start: int
+    length: int
+    kind: Kind
+    format: str
+    role: str | None = None
+    time_ms: int | None = None
+    native_id: str | None = None
+    after: str | None = None
+    message_id: str | None = None
+    usage: Usage | None = None
+    title: str | None = None
+    title_rank: int = 0
+    """A later title replaces an earlier one of the same or a lower rank."""
+    compaction: Reason | None = None
+    tokens_before: int | None = None
+    tokens_after: int | None = None
+    note: str | None = None
+
+
+class Origin(msgspec.Struct):
+    """What an importer knows about the session in a file, grown while it reads.
+
+    `native_id` names the session in its agent's own terms; `parent` and `parent_call` the
+    session and tool call that spawned it."""
+
+    native_id: str
+    agent: str
+    project: str | None = None
+    parent: str | None = None
+    parent_call: str | None = None
+    kind: str = "main"
+    version: str | None = None
+    model: str | None = None
