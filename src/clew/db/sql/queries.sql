@@ -1,0 +1,422 @@
+-- Every statement of the ledger that both databases run, by name. Parameters are :name.
+-- Overrides for one dialect stand in queries.<dialect>.sql.
+
+-- name: meta_get
+select value from meta where name = :name;
+
+-- name: meta_set
+insert into meta (name, value) values (:name, :value)
+on conflict (name) do update set value = excluded.value;
+
+-- name: project_get
+select key, name, settings, audit_number, audit_chain from project where name = :name;
+
+-- name: project_by_key
+select key, name, settings, audit_number, audit_chain from project where key = :project;
+
+-- name: project_add
+insert into project (name, audit_chain) values (:name, :chain)
+on conflict (name) do nothing;
+
+-- name: project_list
+select key, name, settings from project order by name;
+
+-- name: project_settings
+update project set settings = :settings where key = :project;
+
+-- name: project_audited
+update project set audit_number = :number, audit_chain = :chain
+where key = :project and audit_number = :number - 1;
+
+-- name: session_add
+insert into session (project, id, frontend, user_id, title, title_rank, status, agent, created_ms,
+    forked_session, forked_seq, spawned_by, imported_from)
+values (:project, :id, :frontend, :user_id, :title, :title_rank, 'open', :agent, :created_ms,
+    :forked_session, :forked_seq, :spawned_by, :imported_from)
+returning key;
+
+-- name: session_by_id
+select key, project, id, status, title, title_rank from session
+where id = :id and (cast(:project as bigint) is null or project = :project);
+
+-- name: session_by_key
+select key, project, id, status, title, title_rank from session where key = :session;
+
+-- name: session_by_prefix
+select id from session where id >= :low and id < :high
+    and (cast(:project as bigint) is null or project = :project) order by id limit 3;
+
+-- name: session_by_address
+select key, project, id, status, title, title_rank from session
+where project = :project and frontend = :frontend and user_id = :user_id;
+
+-- name: session_by_import
+select key, project, id, status, title, title_rank from session
+where project = :project and imported_from = :imported_from;
+
+-- name: session_rebind
+update session set frontend = :frontend, user_id = :user_id where key = :session;
+
+-- name: session_retitle
+update session set title = :title, title_rank = :rank where key = :session and title_rank <= :rank;
+
+-- name: session_status
+update session set status = :status where key = :session;
+
+-- name: session_pin
+update session set pinned = :pinned where key = :session;
+
+-- name: session_agent
+update session set agent = coalesce(:agent, agent), spawned_by = coalesce(:spawned_by, spawned_by)
+where key = :session;
+
+-- name: session_forked
+update session set forked_session = :forked_session, forked_seq = :forked_seq
+where key = :session;
+
+-- name: session_blank
+update session set status = 'erased', title = null, title_rank = 0, frontend = null,
+    user_id = null, agent = null, spawned_by = null, imported_from = null
+where key = :session;
+
+-- name: session_info
+select s.id, p.name, s.title, s.status, s.frontend, s.user_id, s.agent, a.id, h.at_seq,
+    h.last_seq - h.first_seq + 1, h.messages, s.created_ms, h.updated_ms, s.forked_session,
+    s.forked_seq, s.spawned_by, s.imported_from, s.pinned, s.key
+from session s join project p on p.key = s.project join head h on h.session = s.key
+left join session a on a.key = h.at_session
+where s.key = :session;
+
+-- name: session_list
+select s.id, p.name, s.title, s.status, s.frontend, s.user_id, s.agent, a.id, h.at_seq,
+    h.last_seq - h.first_seq + 1, h.messages, s.created_ms, h.updated_ms, s.forked_session,
+    s.forked_seq, s.spawned_by, s.imported_from, s.pinned, s.key
+from head h join session s on s.key = h.session join project p on p.key = s.project
+left join session a on a.key = h.at_session
+where (cast(:project as bigint) is null or s.project = :project)
+    and (cast(:status as text) is null or s.status = :status)
+    and (cast(:agent as text) is null or s.agent = :agent)
+    and (cast(:frontend as text) is null or s.frontend = :frontend)
+    and (cast(:user_id as text) is null or s.user_id = :user_id)
+    and (cast(:since_ms as bigint) is null or h.updated_ms >= :since_ms)
+    and (cast(:until_ms as bigint) is null or h.updated_ms < :until_ms)
+    and (:spawned = 1 or s.spawned_by is null)
+    and s.status <> 'erased'
+    and (cast(:before_ms as bigint) is null
+        or h.updated_ms < :before_ms or (h.updated_ms = :before_ms and h.session < :before_key))
+order by h.updated_ms desc, h.session desc limit :limit;
+
+-- name: session_keys
+select key, project, id from session
+where cast(:project as bigint) is null or project = :project order by key;
+
+-- name: session_forks
+select distinct s.key, s.id from line l join session s on s.key = l.session
+where l.parent_session = :session and l.session <> :session and s.status <> 'erased';
+
+-- name: session_standing_on
+select s.key, s.id from head h join session s on s.key = h.session
+where h.at_session = :session and h.session <> :session and s.status <> 'erased';
+
+-- name: head_add
+insert into head (session, at_session, at_seq, last_seq, first_seq, chain, messages, updated_ms,
+    audit_chain)
+values (:session, :at_session, :at_seq, :last_seq, :last_seq + 1, :chain, :messages, :updated_ms,
+    :audit_chain);
+
+-- name: head_look
+select h.session, s.project, s.id, s.status, h.at_session, h.at_seq, h.last_seq, h.chain,
+    h.version, h.messages, h.moves, h.undo_top, h.audit_number, h.audit_chain, h.lease_holder,
+    h.lease_token, h.lease_until_ms
+from head h join session s on s.key = h.session where h.session = :session;
+
+-- name: head_list
+select session, last_seq, first_seq from head order by session;
+
+-- name: head_appended
+update head set at_session = :session, at_seq = :last_seq, last_seq = :last_seq, chain = :chain,
+    version = version + 1, messages = :messages, updated_ms = :updated_ms
+where session = :session and version = :version;
+
+-- name: head_saved
+update head set at_session = :at_session, at_seq = :at_seq, messages = :messages,
+    moves = :moves, undo_top = :undo_top, audit_number = :audit_number,
+    audit_chain = :audit_chain, updated_ms = :updated_ms, version = version + 1
+where session = :session and version = :version;
+
+-- name: head_lease
+update head set lease_holder = :holder, lease_token = :token, lease_until_ms = :until_ms
+where session = :session;
+
+-- name: line_add
+insert into line (session, start, parent_session, parent_seq)
+values (:session, :start, :parent_session, :parent_seq);
+
+-- name: line_of
+select start, parent_session, parent_seq from line
+where session = :session and start <= :seq order by start desc limit 1;
+
+-- name: line_list
+select start, parent_session, parent_seq from line where session = :session order by start;
+
+-- name: entry_add
+insert into entry (project, session, seq, kind, role, time_ms, format, body, blob, source, start,
+    bytes, meta, nonce, chain)
+values (:project, :session, :seq, :kind, :role, :time_ms, :format, :body, :blob, :source, :start,
+    :bytes, :meta, :nonce, :chain);
+
+-- name: entry_range
+select e.seq, e.kind, e.role, e.time_ms, e.format, e.body, e.blob, e.source, e.start, e.bytes,
+    e.meta
+from entry e where e.project = :project and e.session = :session
+    and e.seq between :low and :high order by e.seq;
+
+-- name: entry_range_back
+select e.seq, e.kind, e.role, e.time_ms, e.format, e.body, e.blob, e.source, e.start, e.bytes,
+    e.meta
+from entry e where e.project = :project and e.session = :session
+    and e.seq between :low and :high order by e.seq desc limit :limit;
+
+-- name: entry_exists
+select 1 from entry where project = :project and session = :session and seq = :seq;
+
+-- name: entry_chain
+select chain from entry where project = :project and session = :session and seq = :seq;
+
+-- name: entry_verify
+select seq, kind, role, time_ms, format, body, blob, source, start, bytes, meta, nonce, digest,
+    chain
+from entry where project = :project and session = :session and seq >= :low
+order by seq limit :limit;
+
+-- name: entry_last_kind
+select seq, meta from entry where session = :session and kind = :kind
+    and kind in ('compaction', 'config', 'label', 'repair')
+    and seq between :low and :high order by seq desc limit 1;
+
+-- name: entry_last_user
+select seq from entry where project = :project and session = :session and role = 'user'
+    and seq between :low and :high order by seq desc limit :limit;
+
+-- name: entry_count
+select count(*) from entry where project = :project and session = :session
+    and kind = 'message' and seq between :low and :high;
+
+-- name: entry_newest
+select max(id) from entry;
+
+-- name: entry_sessions_after
+select distinct session from entry where id > :cursor;
+
+-- name: entry_by_id
+select project, session, seq, kind, role, time_ms, format, body, blob, source, start, bytes, meta
+from entry where id = :id;
+
+-- name: entry_for_index
+select id, seq, kind, role, time_ms, format, body, blob, source, start, bytes, meta
+from entry where project = :project and session = :session and seq > :after
+order by seq limit :limit;
+
+-- name: entry_erase
+update entry set body = null, blob = null, source = null, start = null, nonce = null,
+    digest = :digest where project = :project and session = :session and seq = :seq;
+
+-- name: entry_blob_used
+select 1 from entry where blob = :blob limit 1;
+
+-- name: entry_stats
+select count(*), coalesce(sum(bytes), 0) from entry;
+
+-- name: entry_bytes
+select e.session, coalesce(sum(e.bytes), 0) from entry e group by e.session;
+
+-- name: blob_add
+insert into blob (id, codec, bytes, body) values (:id, :codec, :bytes, :body)
+on conflict (id) do nothing;
+
+-- name: blob_get
+select codec, bytes, body from blob where id = :id;
+
+-- name: blob_drop
+delete from blob where id = :id;
+
+-- name: blob_ids
+select id from blob;
+
+-- name: checkpoint_add
+insert into checkpoint (id, project, session, pre_session, pre_seq, post_session, post_seq, label,
+    reason, tokens_before, tokens_after, created_ms)
+values (:id, :project, :session, :pre_session, :pre_seq, :post_session, :post_seq, :label,
+    :reason, :tokens_before, :tokens_after, :created_ms);
+
+-- name: checkpoint_get
+select c.id, c.session, c.pre_session, c.pre_seq, c.post_session, c.post_seq, c.label, c.reason,
+    c.tokens_before, c.tokens_after, c.created_ms
+from checkpoint c where c.id = :id and c.project = :project;
+
+-- name: checkpoint_prefix
+select c.id from checkpoint c where c.session = :session and c.id like :pattern
+    and c.hidden_ms is null order by c.id limit 3;
+
+-- name: checkpoint_list
+select c.id, c.session, c.pre_session, c.pre_seq, c.post_session, c.post_seq, c.label, c.reason,
+    c.tokens_before, c.tokens_after, c.created_ms
+from checkpoint c where c.session = :session and c.hidden_ms is null
+order by c.created_ms desc, c.id desc limit :limit;
+
+-- name: checkpoint_hide
+update checkpoint set hidden_ms = :now where id = :id and hidden_ms is null;
+
+-- name: checkpoint_blank
+update checkpoint set label = '' where session = :session;
+
+-- name: move_add
+insert into move (session, number, action, from_session, from_seq, to_session, to_seq, below,
+    time_ms)
+values (:session, :number, :action, :from_session, :from_seq, :to_session, :to_seq, :below,
+    :time_ms);
+
+-- name: move_get
+select number, action, from_session, from_seq, to_session, to_seq, below, time_ms from move
+where session = :session and number = :number;
+
+-- name: move_list
+select number, action, from_session, from_seq, to_session, to_seq, below, time_ms from move
+where session = :session order by number desc limit :limit;
+
+-- name: idempotency_add
+insert into idempotency (session, key, first_seq, last_seq, digest)
+values (:session, :key, :first_seq, :last_seq, :digest);
+
+-- name: idempotency_get
+select first_seq, last_seq, digest from idempotency where session = :session and key = :key;
+
+-- name: idempotency_forget
+delete from idempotency where session = :session;
+
+-- name: usage_set
+insert into usage (project, call, session, seq, time_ms, model, provider, input, output,
+    cache_read, cache_write, reasoning, cost)
+values (:project, :call, :session, :seq, :time_ms, :model, :provider, :input, :output,
+    :cache_read, :cache_write, :reasoning, :cost)
+on conflict (project, call) do update set
+    model = coalesce(excluded.model, usage.model),
+    input = case when excluded.input > usage.input then excluded.input else usage.input end,
+    output = case when excluded.output > usage.output then excluded.output else usage.output end,
+    cache_read = case when excluded.cache_read > usage.cache_read then excluded.cache_read
+        else usage.cache_read end,
+    cache_write = case when excluded.cache_write > usage.cache_write then excluded.cache_write
+        else usage.cache_write end,
+    reasoning = case when excluded.reasoning > usage.reasoning then excluded.reasoning
+        else usage.reasoning end,
+    cost = case when excluded.cost is not null and (usage.cost is null
+        or excluded.cost > usage.cost) then excluded.cost else usage.cost end,
+    seq = case when excluded.session = usage.session and excluded.seq > usage.seq
+        then excluded.seq else usage.seq end,
+    time_ms = case when excluded.session = usage.session and excluded.seq > usage.seq
+        then excluded.time_ms else usage.time_ms end;
+
+-- name: usage_list
+select call, seq, time_ms, model, provider, input, output, cache_read, cache_write, reasoning, cost
+from usage where session = :session order by seq, call;
+
+-- name: usage_rows
+select u.time_ms, u.model, u.provider, p.name, u.input, u.output, u.cache_read, u.cache_write,
+    u.reasoning, u.cost
+from usage u join project p on p.key = u.project
+where (cast(:project as bigint) is null or u.project = :project)
+    and (cast(:since_ms as bigint) is null or u.time_ms >= :since_ms)
+    and (cast(:until_ms as bigint) is null or u.time_ms < :until_ms);
+
+-- name: usage_drop
+delete from usage where session = :session;
+
+-- name: source_get
+select key, project, session, generation, size, read_to, mtime_ns, checked, tail, state, note
+from source where importer = :importer and path = :path order by generation desc limit 1;
+
+-- name: source_seen
+select path, size, mtime_ns from source where importer = :importer;
+
+-- name: source_add
+insert into source (project, session, importer, path, generation, size, read_to, mtime_ns, checked,
+    tail, state, note, updated_ms)
+values (:project, :session, :importer, :path, :generation, 0, 0, 0, :empty, :empty, :empty, null,
+    :updated_ms)
+returning key;
+
+-- name: source_read
+update source set size = :size, read_to = :read_to, mtime_ns = :mtime_ns, checked = :checked,
+    tail = :tail, state = :state, note = :note, updated_ms = :updated_ms where key = :source;
+
+-- name: source_list
+select s.key, s.importer, s.path, s.generation, s.size, s.read_to, s.tail, s.note, s.session
+from source s where s.session = :session order by s.key;
+
+-- name: source_keys
+select key from source order by key;
+
+-- name: source_forget
+update source set path = 'erased:' || cast(key as text), tail = :empty, state = :empty,
+    checked = :empty, note = 'erased' where key = :source;
+
+-- name: frame_add
+insert into frame (source, start, bytes, digest, body)
+values (:source, :start, :bytes, :digest, :body);
+
+-- name: frame_of
+select start, bytes, body from frame where source = :source and start <= :start
+order by start desc limit 1;
+
+-- name: frame_list
+select start, bytes, digest, body from frame where source = :source order by start;
+
+-- name: frame_spans
+select start, bytes from frame where source = :source order by start;
+
+-- name: frame_replace
+update frame set body = :body, digest = :digest where source = :source and start = :start;
+
+-- name: frame_entries
+select e.session, e.seq, e.start, e.bytes from entry e
+where e.source = :source and e.project = :project and e.session = :session order by e.start;
+
+-- name: record_add
+insert into record (project, native, session, seq) values (:project, :native, :session, :seq)
+on conflict (project, native) do nothing;
+
+-- name: record_get
+select session, seq from record where project = :project and native = :native;
+
+-- name: record_forget
+delete from record where session = :session;
+
+-- name: audit_add
+insert into audit (project, session, number, time_ms, actor, action, facts, chain)
+values (:project, :session, :number, :time_ms, :actor, :action, :facts, :chain);
+
+-- name: audit_chain
+select number, time_ms, actor, action, facts, chain from audit
+where project = :project and session = :session and number > :after order by number limit :limit;
+
+-- name: audit_list
+select p.name, s.id, a.number, a.time_ms, a.actor, a.action, a.facts, a.chain
+from audit a join project p on p.key = a.project left join session s on s.key = a.session
+where (cast(:project as bigint) is null or a.project = :project)
+    and (cast(:session as bigint) is null or a.session = :session)
+    and (cast(:action as text) is null or a.action = :action)
+    and (cast(:since_ms as bigint) is null or a.time_ms >= :since_ms)
+order by a.time_ms desc, a.project desc, a.session desc, a.number desc limit :limit;
+
+-- name: tombstone_add
+insert into tombstone (mark, erased_ms) values (:mark, :erased_ms) on conflict (mark) do nothing;
+
+-- name: tombstone_get
+select erased_ms from tombstone where mark = :mark;
+
+-- name: count_sessions
+select count(*), coalesce(sum(case when spawned_by is not null then 1 else 0 end), 0)
+from session where status <> 'erased';
+
+-- name: count_checkpoints
+select count(*) from checkpoint where hidden_ms is null;
