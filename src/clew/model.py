@@ -97,8 +97,8 @@ class File(msgspec.Struct, frozen=True, tag="file"):
 class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
     """A block of a type that Clew has no name for, kept as it is."""
 
-    type: str
-    raw: JSON
+    type: str = msgspec.field(name="of")  # `type` is the tag that tells the parts apart
+    raw: JSON = None
 
 
 class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
@@ -142,6 +142,7 @@ class Message(msgspec.Struct, frozen=True):
     `id` is the provider's message id: entries that share it are pieces of one message.
     `at` are the positions of the entries it was read from, oldest first.
     `meta` marks text that no person typed (injected context); `summary` a compaction summary.
+    `format` names the wire format it was read from: only there do its signatures hold.
     """
 
     role: str
@@ -153,6 +154,7 @@ class Message(msgspec.Struct, frozen=True):
     time_ms: int = 0
     meta: bool = False
     summary: bool = False
+    format: str | None = None
 
     @property
     def text(self) -> str:
