@@ -98,7 +98,7 @@ class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
     """A block of a type that Clew has no name for, kept as it is."""
 
     type: str = msgspec.field(name="of")  # `type` is the tag that tells the parts apart
-    raw: JSON = None
+    raw: JSON
 
 
 class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
