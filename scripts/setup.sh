@@ -1,0 +1,48 @@
+#!/bin/sh
+# Build .venv from the pinned requirements. `setup.sh base` is enough to run Clew,
+# `setup.sh dev` adds the test tools and a PostgreSQL server. Called by make; safe to repeat.
+set -eu
+cd "$(dirname "$0")/.."
+stage=$1
+
+fail() {
+    echo "setup: $1" >&2
+    exit 1
+}
+
+new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+# A name on PATH proves little (version managers leave shims for Pythons that are not active),
+# so each candidate has to run.
+find_python() {
+    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python}; do
+        if new_enough "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    fail "needs Python 3.11 or newer; found none. Install one, or name it: make PYTHON=/path/to/python3.12"
+}
+
+make_venv() {
+    python=$(find_python)
+    "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
+        fail "$python has no venv module. On Debian and Ubuntu: apt-get install python3-venv"
+    "$python" -m venv --clear .venv || fail "could not create .venv with $python"
+}
+
+install() {
+    .venv/bin/python -m pip install --quiet --quiet --no-input --disable-pip-version-check "$@" ||
+        fail "pip could not install the requirements (its message is above); is a package index reachable?"
+}
+
+echo "setup: installing what '$stage' needs into .venv (once; seconds to a minute)" >&2
+if ! new_enough .venv/bin/python || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    make_venv
+fi
+install --require-hashes -r "requirements/$stage.txt"
+install --no-deps --no-build-isolation --editable .
+if [ "$stage" = dev ]; then touch .venv/base.ready; fi # dev holds everything that base holds
+touch ".venv/$stage.ready"
