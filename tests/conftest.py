@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     workerinput: dict[str, str] | None = getattr(config, "workerinput", None)
     if workerinput is not None:
         config.stash[POSTGRES_DIRECTORY] = Path(workerinput["clew_postgres_directory"])
-    elif "CLEW_TEST_POSTGRES_URL" not in os.environ:
+    elif not os.environ.get("CLEW_TEST_POSTGRES_URL"):
         guard = throwaway_postgres.Guard()
         config.stash[POSTGRES_DIRECTORY] = guard.directory
         config.add_cleanup(guard.close)
