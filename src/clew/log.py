@@ -19,15 +19,12 @@ import zstandard
 from clew import canonical
 from clew.db import Tx
 from clew.errors import Conflict, Damaged, Invalid, Leased, NotFound, Stale
-from clew.model import JSON, Entry, Kind, Position, Usage
+from clew.model import JSON, Entry, Kind, Move, Position, Usage
 
 INLINE_BYTES_MAX = 4096
 """Bodies above this go to the blob table, compressed, once."""
 BODY_BYTES_MAX = 64 * 1024 * 1024
 ZSTD_LEVEL = 3
-
-_to_json = msgspec.json.Encoder().encode
-
 
 class Head(msgspec.Struct):
     """The row of `head` with its session: read first in every unit, under a lock."""
@@ -49,6 +46,12 @@ class Head(msgspec.Struct):
     lease_holder: str | None
     lease_token: int
     lease_until_ms: int | None
+    first_seq: int
+
+    @property
+    def appended(self) -> bool:
+        """True when the session has entries of its own."""
+        return self.last_seq >= self.first_seq
 
     @property
     def at_end(self) -> bool:
@@ -100,6 +103,10 @@ class Draft(msgspec.Struct):
         self.nonce = canonical.nonce()
         self.digest = canonical.digest(self.nonce, self.body)
 
+    def facts(self) -> dict[str, JSON]:
+        """The entry's meta, decoded."""
+        return msgspec.json.decode(self.meta) if self.meta else {}
+
 
 def _place(session: int | None, seq: int | None) -> Place | None:
     return None if session is None or seq is None else Place(session, seq)
@@ -119,6 +126,8 @@ def lock_head(tx: Tx, session: int, *, lease: int | None = None) -> Head:
     head = Head(*row)
     if head.status != "open":
         raise Stale(f"session {head.id} is {head.status}: open another one, or unarchive it")
+    if lease is not None and head.lease_token != lease:
+        raise Leased(f"your lease on session {head.id} was taken over by {head.lease_holder!r}")
     if head.lease_until_ms is not None and head.lease_token != lease:
         _check_lease(head)
     return head
@@ -139,6 +148,57 @@ def look_head(tx: Tx, session: int) -> Head:
     if row is None:
         raise NotFound(f"session key {session} is not in this ledger")
     return Head(*row)
+
+
+def save_head(tx: Tx, head: Head) -> None:
+    """Write back what a unit changed, other than by `append`."""
+    changed = tx.run(
+        "head_saved",
+        session=head.key,
+        at_session=head.at_session,
+        at_seq=head.at_seq,
+        messages=head.messages,
+        moves=head.moves,
+        undo_top=head.undo_top,
+        audit_number=head.audit_number,
+        audit_chain=head.audit_chain,
+        updated_ms=canonical.now_ms(),
+        version=head.version,
+    )
+    if changed != 1:
+        raise Damaged(f"session {head.id} changed under its lock: run `clew verify`")
+    head.version += 1
+
+
+def move_head(tx: Tx, head: Head, action: str, to: Place | None, *, undoable: bool = True) -> Move:
+    """Set the head elsewhere and record it; the caller saves the head."""
+    return record_move(tx, head, action, head.place, to, undoable=undoable)
+
+
+def record_move(
+    tx: Tx, head: Head, action: str, origin: Place | None, to: Place | None, *, undoable: bool = True
+) -> Move:
+    """Record that the head went from `origin` to `to`, and put it there."""
+    head.moves += 1
+    now = canonical.now_ms()
+    tx.run(
+        "move_add",
+        session=head.key,
+        number=head.moves,
+        action=action,
+        from_session=origin.session if origin else None,
+        from_seq=origin.seq if origin else None,
+        to_session=to.session if to else None,
+        to_seq=to.seq if to else None,
+        below=head.undo_top,
+        time_ms=now,
+    )
+    if undoable:
+        head.undo_top = head.moves
+    head.at_session = to.session if to else None
+    head.at_seq = to.seq if to else None
+    names = Names(tx)
+    return Move(head.moves, action, names.position(origin), names.position(to), now)
 
 
 # --- append ------------------------------------------------------------------------------
@@ -188,14 +248,34 @@ def _begin_line(tx: Tx, head: Head) -> str:
         parent_session=place.session if place else None,
         parent_seq=place.seq if place else None,
     )
-    return f"{head.id if place.session == head.key else _public_id(tx, place.session)}:{place.seq}" if place else "root"
+    return parent_name(Names(tx), place)
+
+
+def parent_name(names: Names, place: Place | None) -> str:
+    """How the chain names what the first entry of a line follows."""
+    return str(names.position(place)) if place else "root"
 
 
 def entry_header(session: str, seq: int, draft: Draft, parent: str) -> bytes:
     """What the chain commits to beside the body. `parent` only where a line begins."""
-    meta = draft.meta.decode() if draft.meta else ""
-    fields = (session, seq, draft.kind, draft.role or "", draft.time_ms, draft.format, parent, meta)
-    return "\0".join(map(str, fields)).encode()
+    meta = draft.meta.decode() if draft.meta else None
+    return entry_facts(
+        session, seq, draft.kind, draft.role, draft.time_ms, draft.format, parent, meta
+    )
+
+
+def entry_facts(
+    session: str,
+    seq: int,
+    kind: str,
+    role: str | None,
+    time_ms: int,
+    form: str,
+    parent: str,
+    meta: str | None,
+) -> bytes:
+    """The same from an entry's columns."""
+    return f"{session}\0{seq}\0{kind}\0{role}\0{time_ms}\0{form}\0{parent}\0{meta}".encode()
 
 
 def _entry_row(tx: Tx, head: Head, seq: int, draft: Draft, chain: bytes) -> dict[str, Any]:
@@ -257,9 +337,6 @@ def usage_row(
 
 
 # --- bodies ------------------------------------------------------------------------------
-
-_compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
-
 
 def store_blob(tx: Tx, body: bytes) -> bytes:
     """Keep a big body once; gives its address."""
@@ -351,6 +428,17 @@ def on_path(tx: Tx, place: Place | None, target: Place | None) -> bool:
     )
 
 
+def before(tx: Tx, place: Place) -> Place | None:
+    """What an entry follows; `None` when it is the first of its path."""
+    row = tx.one("line_of", session=place.session, seq=place.seq)
+    if row is None:
+        raise Damaged(f"entry {place.seq} of session key {place.session} lies on no line")
+    start, parent_session, parent_seq = row
+    if place.seq > start:
+        return Place(place.session, place.seq - 1)
+    return _place(parent_session, parent_seq)
+
+
 def last_of_kind(tx: Tx, place: Place | None, kind: Kind) -> tuple[Place, dict[str, JSON]] | None:
     """The newest overlay entry of a kind on the path, with its meta."""
     for piece in ranges_back(tx, place):
@@ -391,10 +479,6 @@ class Names:
         return None if place is None else Position(self.id(place.session), place.seq)
 
 
-def _public_id(tx: Tx, key: int) -> str:
-    return Names(tx).id(key)
-
-
 def read_range(tx: Tx, names: Names, bodies: Bodies, piece: Range) -> list[Entry]:
     """The entries of a range, oldest first."""
     rows = tx.all(
@@ -421,8 +505,3 @@ def make_entry(session: str, bodies: Bodies, row: Sequence[Any]) -> Entry:
 @cache
 def _kind(text: str) -> Kind:
     return Kind(text)
-
-
-def encode_meta(meta: dict[str, JSON]) -> bytes | None:
-    """An entry's meta as it is stored; `None` when there is nothing to say."""
-    return _to_json(meta) if meta else None

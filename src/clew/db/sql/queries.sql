@@ -127,7 +127,7 @@ values (:session, :at_session, :at_seq, :last_seq, :last_seq + 1, :chain, :messa
 -- name: head_look
 select h.session, s.project, s.id, s.status, h.at_session, h.at_seq, h.last_seq, h.chain,
     h.version, h.messages, h.moves, h.undo_top, h.audit_number, h.audit_chain, h.lease_holder,
-    h.lease_token, h.lease_until_ms
+    h.lease_token, h.lease_until_ms, h.first_seq
 from head h join session s on s.key = h.session where h.session = :session;
 
 -- name: head_list
@@ -143,6 +143,9 @@ update head set at_session = :at_session, at_seq = :at_seq, messages = :messages
     moves = :moves, undo_top = :undo_top, audit_number = :audit_number,
     audit_chain = :audit_chain, updated_ms = :updated_ms, version = version + 1
 where session = :session and version = :version;
+
+-- name: head_audited
+update head set audit_number = :number, audit_chain = :chain where session = :session;
 
 -- name: head_lease
 update head set lease_holder = :holder, lease_token = :token, lease_until_ms = :until_ms
@@ -179,6 +182,10 @@ from entry e where e.project = :project and e.session = :session
 
 -- name: entry_exists
 select 1 from entry where project = :project and session = :session and seq = :seq;
+
+-- name: entry_kind
+select kind from entry e join session s on s.key = e.session
+where e.project = s.project and e.session = :session and e.seq = :seq;
 
 -- name: entry_chain
 select chain from entry where project = :project and session = :session and seq = :seq;
@@ -368,8 +375,8 @@ values (:source, :start, :bytes, :digest, :body);
 select start, bytes, body from frame where source = :source and start <= :start
 order by start desc limit 1;
 
--- name: frame_list
-select start, bytes, digest, body from frame where source = :source order by start;
+-- name: frame_check
+select digest, body from frame where source = :source and start = :start;
 
 -- name: frame_spans
 select start, bytes from frame where source = :source order by start;

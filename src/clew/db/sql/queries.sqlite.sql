@@ -6,7 +6,7 @@ select name from sqlite_master where type = 'table' and name not like 'sqlite_%'
 -- name: head_get
 select h.session, s.project, s.id, s.status, h.at_session, h.at_seq, h.last_seq, h.chain,
     h.version, h.messages, h.moves, h.undo_top, h.audit_number, h.audit_chain, h.lease_holder,
-    h.lease_token, h.lease_until_ms
+    h.lease_token, h.lease_until_ms, h.first_seq
 from head h join session s on s.key = h.session where h.session = :session;
 
 -- name: project_lock

@@ -1,0 +1,74 @@
+"""Clew: the durable session ledger for LLM agents.
+
+    import clew
+
+    ledger = clew.open("sqlite:///agent.db")
+    session = ledger.session(frontend="cli", user="42")
+    session.append({"role": "user", "content": "hello"})
+    session.view(provider="anthropic").request
+"""
+
+from __future__ import annotations
+
+from clew.errors import (
+    ClewError,
+    Conflict,
+    Damaged,
+    Invalid,
+    Leased,
+    NotFound,
+    ReadOnly,
+    RedactionFailed,
+    Stale,
+    Unavailable,
+)
+from clew.ledger import Ledger, open
+from clew.model import (
+    AuditRecord,
+    Checkpoint,
+    Compaction,
+    Entry,
+    Hit,
+    Kind,
+    Message,
+    Move,
+    Position,
+    Reason,
+    Results,
+    SessionInfo,
+    Status,
+    Usage,
+)
+from clew.session import Session
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AuditRecord",
+    "Checkpoint",
+    "ClewError",
+    "Compaction",
+    "Conflict",
+    "Damaged",
+    "Entry",
+    "Hit",
+    "Invalid",
+    "Kind",
+    "Leased",
+    "Ledger",
+    "Message",
+    "Move",
+    "NotFound",
+    "Position",
+    "ReadOnly",
+    "Reason",
+    "RedactionFailed",
+    "Results",
+    "Session",
+    "SessionInfo",
+    "Stale",
+    "Status",
+    "Unavailable",
+    "Usage",
+    "open",
+]

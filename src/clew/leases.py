@@ -1,0 +1,79 @@
+"""A lease: one owner writes to a session until it expires. The fencing token that goes with
+it is checked inside every write, so that an owner whose lease was taken over cannot write."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from clew import canonical
+from clew.db import Tx
+from clew.errors import Leased
+from clew.log import lock_head
+
+if TYPE_CHECKING:
+    from clew.session import Session
+
+
+class Lease:
+    """Held from construction until `release`, expiry or the end of the `with` block."""
+
+    def __init__(self, session: Session, holder: str, seconds: float) -> None:
+        self._session = session
+        self.holder = holder
+        self.token: int | None = None
+        self._take(seconds)
+
+    def _take(self, seconds: float) -> None:
+        until = canonical.now_ms() + int(seconds * 1000)
+
+        def unit(tx: Tx) -> int:
+            head = lock_head(tx, self._session._key, lease=self.token)
+            mine = head.lease_until_ms is not None and head.lease_token == self.token
+            token = head.lease_token if mine else head.lease_token + 1
+            tx.run(
+                "head_lease",
+                session=head.key,
+                holder=self.holder,
+                token=token,
+                until_ms=until,
+            )
+            return token
+
+        self.token = self._session._write(unit)
+
+    def renew(self, seconds: float = 60.0) -> None:
+        """Hold on longer. Raises `Leased` when somebody else took over meanwhile."""
+        held = self.token
+        self._take(seconds)
+        if self.token != held:
+            self.release()
+            raise Leased(f"the lease on session {self._session.id} had expired and was taken over")
+
+    def release(self) -> None:
+        """Let others write. Does nothing when the lease is not ours any more."""
+
+        def unit(tx: Tx) -> None:
+            row = tx.one("head_get", session=self._session._key)
+            if row is not None and row[15] == self.token:
+                tx.run(
+                    "head_lease",
+                    session=self._session._key,
+                    holder=None,
+                    token=row[15],
+                    until_ms=None,
+                )
+
+        self._session._write(unit)
+        self._session._lease = None
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()

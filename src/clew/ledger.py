@@ -1,0 +1,591 @@
+"""One database with everything in it: opening it, finding sessions, and its care.
+
+The verbs that take more than a few lines stand in modules of their own; this class is where a
+reader finds them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
+
+from clew import audit, canonical, checkpoints, moves, reading, tokens
+from clew.db import Database, Settings, Tx, connect
+from clew.db.database import Durability, Job
+from clew.errors import Invalid, NotFound
+from clew.log import lock_head, save_head
+from clew.model import JSON, AuditRecord, Results, SessionInfo
+from clew.session import Session
+
+if TYPE_CHECKING:
+    from clew.erase import Erased
+    from clew.gather import Imported
+    from clew.retention import Collected, Rule
+    from clew.searching import Searcher
+    from clew.stats import Stats, UsageRow
+    from clew.trajectories import Exported
+    from clew.verify import Report
+
+T = TypeVar("T")
+
+DEFAULT_PROJECT = "default"
+MIN_PREFIX = 4
+"""Fewer characters of a session's id are not looked up."""
+
+
+def default_url() -> str:
+    """`CLEW_DB`, else a file in the user's data folder (XDG, macOS or Windows custom)."""
+    named = os.environ.get("CLEW_DB")
+    if named:
+        return as_url(named)
+    home = Path.home()
+    if sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return as_url(str(base / "clew" / "clew.db"))
+
+
+def as_url(text: str) -> str:
+    """A ledger URL of what a person wrote: a URL as it is, a path as `sqlite:///path`."""
+    if "://" in text:
+        return text
+    if text == ":memory:":
+        return "sqlite:///:memory:"
+    return f"sqlite:///{Path(text).expanduser().absolute()}"
+
+
+def open(
+    url: str | os.PathLike[str] | None = None,
+    *,
+    project: str | None = None,
+    durability: Durability = "full",
+    read_only: bool = False,
+    search: bool | None = None,
+    actor: str | None = None,
+    count_tokens: tokens.Counter = tokens.count_message,
+    max_checkpoints: int | None = None,
+) -> Ledger:
+    """Open a ledger, making it where there is none.
+
+    `url` is `sqlite:///path`, `postgresql://…` or a path; by default the user's own ledger.
+    `project` confines the handle: it sees and makes sessions of that project only.
+    `durability` is `full` (acknowledged means on disk) or `normal` (a power cut may take the
+    newest commits). `search` turns the full-text index on or off for good; `None` leaves it.
+    `count_tokens` estimates a message; `max_checkpoints` hides older ones (default: all stay).
+
+    Raises `Invalid` for a URL that names no ledger, `Unavailable` when it cannot be reached,
+    `Damaged` when the file is no ledger."""
+    if durability not in ("full", "normal"):
+        raise Invalid(f"durability={durability!r}: say 'full' or 'normal'")
+    settings = Settings(durability=durability, read_only=read_only)
+    database = connect(as_url(os.fspath(url)) if url is not None else default_url(), settings)
+    return Ledger(
+        database,
+        project=project,
+        search=search,
+        actor=actor or audit.default_actor(),
+        count_tokens=count_tokens,
+        max_checkpoints=max_checkpoints,
+    )
+
+
+class Ledger:
+    """An open ledger. Close it, or use it as a context manager. Safe to share among threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        project: str | None,
+        search: bool | None,
+        actor: str,
+        count_tokens: tokens.Counter,
+        max_checkpoints: int | None,
+    ) -> None:
+        self._database = database
+        self._project_name = project
+        self.actor = actor
+        self.count_tokens = count_tokens
+        self.max_checkpoints = max_checkpoints
+        self._projects: dict[str, int] = {}
+        self._handles: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
+        self._searcher: Searcher | None = None
+        self._scope = None if project is None else self._project_key(project)
+        if search is not None:
+            self._set_search(search)
+        self._start_indexer()
+
+    # --- sessions ---
+
+    def session(
+        self, *, frontend: str, user: str, project: str | None = None, agent: str | None = None
+    ) -> Session:
+        """The session at an address, made when there is none."""
+        owner = self._project_key(self._named(project))
+        id = canonical.new_id()
+
+        def unit(tx: Tx) -> Session:
+            row = tx.one("session_by_address", project=owner, frontend=frontend, user_id=user)
+            if row is not None:
+                return self._handle(row[0], owner, row[2])
+            key = checkpoints.new_session(
+                tx, owner, self.actor, id=id, agent=agent, address=(frontend, user)
+            )
+            return self._handle(key, owner, id)
+
+        with self._database.read() as tx:
+            row = tx.one("session_by_address", project=owner, frontend=frontend, user_id=user)
+        return self._handle(row[0], owner, row[2]) if row else self._run(unit, 0)
+
+    def create(
+        self,
+        *,
+        project: str | None = None,
+        title: str | None = None,
+        agent: str | None = None,
+        config: Mapping[str, JSON] | None = None,
+        spawned_by: str | None = None,
+    ) -> Session:
+        """A new session without an address. `spawned_by` is `session` or `session#call_id`."""
+        owner = self._project_key(self._named(project))
+        id = canonical.new_id()
+
+        def unit(tx: Tx) -> Session:
+            key = checkpoints.new_session(
+                tx, owner, self.actor, id=id, title=title, agent=agent, spawned_by=spawned_by
+            )
+            if config:
+                moves.set_config(tx, lock_head(tx, key), self.actor, dict(config))
+            return self._handle(key, owner, id)
+
+        return self._run(unit, 0)
+
+    def get(self, id: str) -> Session:
+        """A session by its id or a unique prefix of it. Raises `NotFound`, `Invalid`."""
+        with self._database.read() as tx:
+            full = self._full_id(tx, id)
+            row = tx.one("session_by_id", id=full, project=self._scope)
+        if row is None:
+            raise NotFound(f"no session {id!r} in this ledger: list them with sessions()")
+        return self._handle(row[0], row[1], row[2])
+
+    def sessions(
+        self,
+        *,
+        project: str | None = None,
+        status: str | None = None,
+        agent: str | None = None,
+        frontend: str | None = None,
+        user: str | None = None,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        spawned: bool = False,
+        limit: int = 100,
+        after: SessionInfo | None = None,
+    ) -> list[SessionInfo]:
+        """Sessions, newest first; `after` the last one of the page before. Sub-agents'
+        sessions are left out unless `spawned`."""
+        owner = self._known_project(project)
+        with self._database.read() as tx:
+            before_key = None
+            if after is not None:
+                row = tx.one("session_by_id", id=after.id, project=None)
+                before_key = row[0] if row else 0
+            rows = tx.all(
+                "session_list",
+                project=owner,
+                status=status,
+                agent=agent,
+                frontend=frontend,
+                user_id=user,
+                since_ms=since_ms,
+                until_ms=until_ms,
+                spawned=int(spawned),
+                before_ms=after.updated_ms if after else None,
+                before_key=before_key,
+                limit=limit,
+            )
+        return [reading.info_row(row) for row in rows]
+
+    def projects(self) -> list[str]:
+        """The names of the projects in this ledger (or the one this handle is confined to)."""
+        with self._database.read() as tx:
+            return [
+                name for key, name, _ in tx.all("project_list") if self._scope in (None, key)
+            ]
+
+    def evict(self, ids: Iterable[str]) -> int:
+        """Make open handles on these sessions stale; gives how many there were."""
+        wanted, count = set(ids), 0
+        for handle in list(self._handles.values()):
+            if handle.id in wanted and not handle._closed:
+                handle._closed = "it was evicted"
+                count += 1
+        return count
+
+    # --- finding ---
+
+    def search(
+        self,
+        query: str,
+        *,
+        kind: str | Iterable[str] | None = None,
+        role: str | None = None,
+        tool: str | None = None,
+        session: str | None = None,
+        project: str | None = None,
+        since: str | int | None = None,
+        until: str | int | None = None,
+        order: Literal["rank", "newest"] = "rank",
+        limit: int = 20,
+        min_score: float | None = None,
+    ) -> Results:
+        """Full-text search over everything said, thought, called and answered, on every
+        branch, compacted or not.
+
+        Words are ANDed; `"a phrase"`, `prefix*`, `OR`, `NOT` and parentheses work. `kind` is
+        one or more of `user assistant system thinking tool_call tool_result`; `since` and
+        `until` take `7d`, a date or Unix milliseconds. `rank` orders by relevance among the
+        newest matches, `newest` by time. Raises `Invalid` for a query that cannot be read."""
+        from clew.searching import Question
+
+        question = Question(
+            text=query,
+            kinds=tuple([kind] if isinstance(kind, str) else kind or ()),
+            role=role,
+            tool=tool,
+            session=session,
+            project=project,
+            since=since,
+            until=until,
+            order=order,
+            limit=limit,
+            min_score=min_score,
+        )
+        return self._search.answer(question)
+
+    def reindex(self, on_progress: Callable[[int, int], None] | None = None) -> int:
+        """Build the full-text index anew; gives the number of entries that it now covers.
+
+        `on_progress` is called with entries done and entries in all."""
+        return self._search.rebuild(on_progress)
+
+    def index_now(self) -> int:
+        """Bring the index up to date before returning; gives the entries that were added."""
+        return self._search.catch_up()
+
+    # --- in and out ---
+
+    def import_from(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        importer: str | None = None,
+        on_progress: Callable[[Any], None] | None = None,
+    ) -> Imported:
+        """Bring in every history below a file or folder; what is there already is not added
+        again. Sources are opened read-only. Gives counts and a note for all that was odd."""
+        from clew.gather import gather
+
+        return gather(self, Path(path), importer=importer, on_progress=on_progress)
+
+    def source_bytes(self, session: str) -> dict[str, bytes]:
+        """The files that a session was imported from, byte for byte, by path."""
+        from clew.gather import source_bytes
+
+        return source_bytes(self, self.get(session))
+
+    def trajectory(self, session: str) -> list[dict[str, JSON]]:
+        """A session as training samples: one row per segment between compactions."""
+        from clew.trajectories import rows_of
+
+        return rows_of(self, self.get(session))
+
+    def export(
+        self,
+        *,
+        output: str | os.PathLike[str] | BinaryIO,
+        since: str | int | None = None,
+        until: str | int | None = None,
+        project: str | None = None,
+        sessions: Iterable[str] | None = None,
+        tier: str | None = None,
+        redact: bool = True,
+        overwrite: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Exported:
+        """Write training trajectories as JSON lines; gives counts and where they went.
+
+        Redacted unless `redact=False`; a redacted file is scanned once more before it gets
+        its name, and `RedactionFailed` leaves nothing behind."""
+        from clew.trajectories import export
+
+        return export(
+            self,
+            output=output,
+            since=since,
+            until=until,
+            project=project,
+            sessions=sessions,
+            tier=tier,
+            redact=redact,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+
+    # --- care ---
+
+    def audit(
+        self,
+        *,
+        session: str | None = None,
+        project: str | None = None,
+        action: str | None = None,
+        since_ms: int | None = None,
+        limit: int = 100,
+    ) -> list[AuditRecord]:
+        """The audit log, newest first."""
+        from clew.stats import audit_records
+
+        owner = self._known_project(project)
+        key = self.get(session)._key if session else None
+        with self._database.read() as tx:
+            return audit_records(tx, owner, key, action, since_ms, limit)
+
+    def verify(
+        self, *, audit_only: bool = False, on_progress: Callable[[int, int], None] | None = None
+    ) -> Report:
+        """Derive every hash, pointer and projection again and name what does not agree."""
+        from clew.verify import verify
+
+        return verify(self, audit_only=audit_only, on_progress=on_progress)
+
+    def stats(self) -> Stats:
+        """How much there is, and how much room it takes."""
+        from clew.stats import stats
+
+        return stats(self)
+
+    def usage(
+        self,
+        *,
+        by: Literal["day", "model", "project"] = "day",
+        since: str | int | None = None,
+        until: str | int | None = None,
+        project: str | None = None,
+    ) -> list[UsageRow]:
+        """Tokens and cost, once per model call, summed by day (UTC), model or project."""
+        from clew.stats import usage
+
+        return usage(self, by=by, since=since, until=until, project=project)
+
+    def erase(
+        self, session: str, *, with_branches: bool = False, dry_run: bool = False
+    ) -> Erased:
+        """Remove what a session said, for good: bodies, index, raw source, blobs.
+
+        What a branch still shares stays unless `with_branches`; the report names it, and the
+        back-ups that still hold it. The chain keeps verifying; a keyed mark keeps the next
+        import from bringing it back."""
+        from clew.erase import erase
+
+        return erase(self, session, with_branches=with_branches, dry_run=dry_run)
+
+    def backup(self, path: str | os.PathLike[str]) -> Path:
+        """Copy the ledger into a new SQLite file while others write; gives its path."""
+        target = Path(path)
+        if target.exists():
+            raise Invalid(f"{target} exists already: name a file that does not")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._database.backup(str(target))
+        self._run(lambda tx: self._note_backup(tx, target), 0)
+        return target
+
+    def gc(self, *, dry_run: bool = True, now_ms: int | None = None) -> Collected:
+        """Apply each project's retention rule; with `dry_run` only say what would happen."""
+        from clew.retention import collect
+
+        return collect(self, dry_run=dry_run, now_ms=now_ms)
+
+    def retain(self, project: str, rule: Rule) -> None:
+        """Set a project's retention rule."""
+        from clew.retention import set_rule
+
+        set_rule(self, self._project_key(project), rule)
+
+    def pin(self, session: str, pinned: bool = True) -> None:
+        """Keep a session whatever the retention rule says."""
+        handle = self.get(session)
+        self._run(
+            lambda tx: tx.run("session_pin", session=handle._key, pinned=int(pinned)), handle._key
+        )
+
+    def archive(self, session: str, archived: bool = True) -> None:
+        """Take a session out of use: it can be read and searched, and not written."""
+        handle = self.get(session)
+        status = "archived" if archived else "open"
+        self._run(lambda tx: self._set_status(tx, handle, status), handle._key)
+
+    def sync(self) -> None:
+        """Make everything acknowledged so far durable (for durability `normal`)."""
+        self._database.sync()
+
+    def close(self) -> None:
+        """Stop the threads and give the files back. Idempotent."""
+        if self._searcher is not None:
+            self._searcher.close()
+        self._database.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- inside ---
+
+    def _run(self, unit: Callable[[Tx], T], order: int) -> T:
+        result = self._database.write(unit, order)
+        if self._searcher is not None:
+            self._searcher.wrote(order)
+        return result
+
+    async def _arun(self, unit: Callable[[Tx], T], order: int) -> T:
+        """The same for asyncio: the unit shares its commit with whatever else is queued.
+
+        A cancelled task waits for the outcome of its unit before the cancellation goes on."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def settle(job: Job) -> None:
+            if future.cancelled():
+                return
+            if job.error is not None:
+                future.set_exception(job.error)
+            else:
+                future.set_result(job.value)
+
+        self._database.submit(unit, order, lambda job: loop.call_soon_threadsafe(settle, job))
+        try:
+            result = await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+        if self._searcher is not None:
+            self._searcher.wrote(order)
+        return result
+
+    def _handle(self, key: int, project: int, id: str) -> Session:
+        session = Session(self, key, project, id)
+        self._handles[builtin_id(session)] = session
+        return session
+
+    def _named(self, project: str | None) -> str:
+        if project is not None and self._project_name not in (None, project):
+            raise Invalid(
+                f"this handle is confined to project {self._project_name!r}: open another for "
+                f"{project!r}"
+            )
+        return project or self._project_name or DEFAULT_PROJECT
+
+    def _project_key(self, name: str) -> int:
+        key = self._projects.get(name)
+        if key is None:
+            key = self._projects[name] = self._find_project(name)
+        return key
+
+    def _find_project(self, name: str) -> int:
+        with self._database.read() as tx:
+            row = tx.one("project_get", name=name)
+        if row is None:
+            if not name:
+                raise Invalid("a project needs a name")
+
+            def unit(tx: Tx) -> int:
+                tx.run("project_add", name=name, chain=canonical.genesis("project", name))
+                found = tx.one("project_get", name=name)
+                assert found is not None  # noqa: S101 - it was just added
+                return int(found[0])
+
+            return self._database.write(unit)
+        return int(row[0])
+
+    def _known_project(self, name: str | None) -> int | None:
+        """The key to filter by. Raises `NotFound` for a project that is not there."""
+        if name is None:
+            return self._scope
+        with self._database.read() as tx:
+            row = tx.one("project_get", name=self._named(name))
+        if row is None:
+            raise NotFound(f"no project {name!r} in this ledger: there are {self.projects()}")
+        return int(row[0])
+
+    def _full_id(self, tx: Tx, id: str) -> str:
+        if len(id) == ID_CHARS:
+            return id
+        if len(id) < MIN_PREFIX:
+            raise Invalid(f"session id {id!r} is too short: give at least {MIN_PREFIX} characters")
+        rows = tx.all("session_by_prefix", low=id, high=id + "\uffff", project=self._scope)
+        if len(rows) > 1:
+            some = ", ".join(row[0] for row in rows)
+            raise Invalid(f"session id {id!r} is ambiguous ({some}…): give more of it")
+        return str(rows[0][0]) if rows else id
+
+    def _set_status(self, tx: Tx, handle: Session, status: str) -> None:
+        tx.run("session_status", session=handle._key, status="open")
+        head = lock_head(tx, handle._key)
+        audit.record(tx, head, self.actor, "archive" if status != "open" else "unarchive")
+        save_head(tx, head)
+        tx.run("session_status", session=handle._key, status=status)
+
+    def _note_backup(self, tx: Tx, path: Path) -> None:
+        tx.run("meta_set", name=f"backup:{path.absolute()}", value=str(canonical.now_ms()))
+        owner = self._scope
+        if owner is None:
+            row = tx.one("project_get", name=DEFAULT_PROJECT)
+            if row is None:
+                tx.run(
+                    "project_add",
+                    name=DEFAULT_PROJECT,
+                    chain=canonical.genesis("project", DEFAULT_PROJECT),
+                )
+                row = tx.one("project_get", name=DEFAULT_PROJECT)
+            owner = row[0] if row else 0
+        audit.record_project(tx, owner, self.actor, "backup", file=path.name)
+
+    # --- search ---
+
+    @property
+    def _search(self) -> Searcher:
+        if self._searcher is None:
+            from clew.searching import Searcher
+
+            self._searcher = Searcher(self)
+        return self._searcher
+
+    def _set_search(self, on: bool) -> None:
+        self._database.write(
+            lambda tx: tx.run("meta_set", name="search", value="on" if on else "off")
+        )
+
+    def _start_indexer(self) -> None:
+        if self._database.writable:
+            self._search.start()
+
+
+ID_CHARS = 32
+builtin_id = id

@@ -1,0 +1,294 @@
+"""What the ledger holds, as records: history, tail, context, config, lists. Pure reads.
+
+*History* is every message on the path. *Context* is what a model still sees of it: from the
+newest compaction's first kept entry on, led by that compaction's summary. Reading the context
+or the tail touches only that range, however long the session is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from clew import canonical, shapes, view
+from clew.db import Tx
+from clew.errors import Conflict, NotFound
+from clew.log import (
+    Bodies,
+    Draft,
+    Head,
+    Names,
+    Place,
+    Range,
+    last_of_kind,
+    make_entry,
+    path,
+    ranges_back,
+    read_range,
+)
+from clew.model import (
+    JSON,
+    Compaction,
+    Entry,
+    Kind,
+    Message,
+    Move,
+    Position,
+    Reason,
+    SessionInfo,
+    Status,
+    Text,
+)
+
+SPOKEN = frozenset({Kind.MESSAGE, Kind.REPAIR, Kind.HANDOFF})
+"""Kinds that say something to a model."""
+
+
+@cache
+def formats_ready() -> None:
+    """Register the decoders of imported formats; they stand with their importers."""
+    from clew import importers
+
+    importers.register_decoders()
+
+
+def decode(entry: Entry) -> Message:
+    """What an entry says. An erased one says that it was erased."""
+    formats_ready()
+    if entry.body is None:
+        parts = (Text("[erased]"),)
+        return Message(entry.role or "user", parts, at=(entry.position,), time_ms=entry.time_ms)
+    message = shapes.decode(entry.format, entry.data)
+    id = entry.meta.get("message_id", message.id) if entry.meta else message.id
+    return msgspec.structs.replace(
+        message, id=id, at=(entry.position,), time_ms=entry.time_ms
+    )
+
+
+def messages_of(entries: Sequence[Entry]) -> list[Message]:
+    """The messages that entries make up; pieces of one message are joined."""
+    return view.merge_pieces([decode(entry) for entry in entries if entry.kind in SPOKEN])
+
+
+def entries_of(tx: Tx, pieces: Sequence[Range]) -> list[Entry]:
+    """The entries of a path, oldest first."""
+    names, bodies = Names(tx), Bodies(tx)
+    found: list[Entry] = []
+    for piece in pieces:
+        found += read_range(tx, names, bodies, piece)
+    return found
+
+
+def history(tx: Tx, place: Place | None) -> list[Message]:
+    """Every message on the path."""
+    return messages_of(entries_of(tx, path(tx, place)))
+
+
+def tail(tx: Tx, place: Place | None, count: int) -> list[Message]:
+    """The newest `count` messages, read from the end."""
+    if count <= 0:
+        return []
+    names, bodies = Names(tx), Bodies(tx)
+    found: list[Entry] = []
+    for entry_ in _backwards(tx, place, names, bodies, count):
+        found.append(entry_)
+        if len(found) > count and entry_.kind in SPOKEN:
+            messages = messages_of(found[::-1])
+            # One more than asked for: the oldest may be a piece of a message cut off.
+            if len(messages) > count:
+                return messages[-count:]
+    return messages_of(found[::-1])[-count:]
+
+
+def _backwards(
+    tx: Tx, place: Place | None, names: Names, bodies: Bodies, page: int
+) -> Iterator[Entry]:
+    page = max(page + 1, 16)
+    for piece in ranges_back(tx, place):
+        high = piece.high
+        while high >= piece.low:
+            rows = tx.all(
+                "entry_range_back",
+                project=names.project(piece.session),
+                session=piece.session,
+                low=piece.low,
+                high=high,
+                limit=page,
+            )
+            for row in rows:
+                yield make_entry(names.id(piece.session), bodies, row)
+            if len(rows) < page:
+                break
+            high = rows[-1][0] - 1
+
+
+def context(tx: Tx, place: Place | None) -> list[Message]:
+    """What a model still sees: the newest summary, then what it does not cover."""
+    found = last_of_kind(tx, place, Kind.COMPACTION)
+    if found is None:
+        return history(tx, place)
+    at, meta = found
+    first = _first_kept(tx, meta)
+    start = first if first is not None else at
+    pieces = path(tx, place, since=start)
+    entries = entries_of(tx, pieces)
+    messages = messages_of(entries)
+    overlay = entry(tx, at)
+    summary = summary_of(overlay)
+    if summary is None:
+        return messages
+    lead = Message(
+        role="user",
+        parts=(Text(summary),),
+        at=(overlay.position,),
+        time_ms=overlay.time_ms,
+        summary=True,
+    )
+    return [lead, *messages]
+
+
+def _first_kept(tx: Tx, meta: dict[str, JSON]) -> Place | None:
+    kept = meta.get("first_kept")
+    if not kept:
+        return None
+    row = tx.one("session_by_id", id=kept[0], project=None)
+    return Place(row[0], kept[1]) if row else None
+
+
+def summary_of(overlay: Entry) -> str | None:
+    """A compaction's own summary; `None` when it stands in the message behind it."""
+    if overlay.format != "clew" or overlay.body is None:
+        return None
+    text: str | None = overlay.data.get("summary")
+    return text
+
+
+def compaction_of(overlay: Entry) -> Compaction:
+    """The facts of a compaction entry."""
+    meta = overlay.meta
+    kept = meta.get("first_kept")
+    return Compaction(
+        first_kept=Position(*kept) if kept else overlay.position,
+        reason=Reason(meta.get("reason", Reason.MANUAL)),
+        summary=summary_of(overlay),
+        tokens_before=meta.get("tokens_before"),
+        tokens_after=meta.get("tokens_after"),
+        model=meta.get("model"),
+        covered=meta.get("covered"),
+    )
+
+
+def config(tx: Tx, place: Place | None) -> dict[str, JSON]:
+    """The settings in force at a place: those of the newest change on its path."""
+    found = last_of_kind(tx, place, Kind.CONFIG)
+    if found is None:
+        return {}
+    change = entry(tx, found[0])
+    return dict(change.data["config"]) if change.body is not None else {}
+
+
+def entry(tx: Tx, place: Place) -> Entry:
+    """One entry. Raises `NotFound`."""
+    found = entries_of(tx, [Range(place.session, place.seq, place.seq)])
+    if not found:
+        raise NotFound(f"there is no entry {Names(tx).position(place)}")
+    return found[0]
+
+
+def own_log(tx: Tx, head: Head, after: int, limit: int | None) -> list[Entry]:
+    """A session's own entries in the order of the log, whatever branch they lie on."""
+    high = head.last_seq if limit is None else min(head.last_seq, after + limit)
+    return entries_of(tx, [Range(head.key, max(after + 1, head.first_seq), high)])
+
+
+def info(tx: Tx, session: int) -> SessionInfo:
+    """A session as it is listed, config included."""
+    row = tx.one("session_info", session=session)
+    if row is None:
+        raise NotFound(f"session key {session} is not in this ledger")
+    head = tx.one("head_look", session=session)
+    place = Place(head[4], head[5]) if head and head[4] is not None else None
+    return info_row(row, config(tx, place))
+
+
+def info_row(row: Sequence[Any], settings: dict[str, JSON] | None = None) -> SessionInfo:
+    """A row of the session queries as a record."""
+    return SessionInfo(
+        id=row[0],
+        project=row[1],
+        title=row[2],
+        status=Status(row[3]),
+        frontend=row[4],
+        user=row[5],
+        agent=row[6],
+        head=Position(row[7], row[8]) if row[7] is not None else None,
+        entries=row[9],
+        messages=row[10],
+        created_ms=row[11],
+        updated_ms=row[12],
+        forked_from=Position(row[13], row[14]) if row[13] is not None else None,
+        spawned_by=row[15],
+        imported_from=row[16],
+        pinned=bool(row[17]),
+        config=settings or {},
+    )
+
+
+def move_list(tx: Tx, session: int, limit: int) -> list[Move]:
+    """The moves of a session's head, newest first."""
+    names = Names(tx)
+    return [
+        Move(
+            number,
+            action,
+            names.position(Place(a, b) if a is not None else None),
+            names.position(Place(c, d) if c is not None else None),
+            time_ms,
+        )
+        for number, action, a, b, c, d, _below, time_ms in tx.all(
+            "move_list", session=session, limit=limit
+        )
+    ]
+
+
+# --- idempotency -------------------------------------------------------------------------
+
+
+def _bytes_digest(drafts: Sequence[Draft]) -> bytes:
+    return canonical.content_id(b"\0".join(draft.body for draft in drafts))
+
+
+def known_append(tx: Tx, head: Head, key: str, drafts: Sequence[Draft]) -> list[Entry] | None:
+    """What an earlier append under this key stored; `None` when it is the first.
+
+    Raises `Conflict` when it stored other bytes."""
+    row = tx.one("idempotency_get", session=head.key, key=key)
+    if row is None:
+        return None
+    first, last, digest = row
+    entries = entries_of(tx, [Range(head.key, first, last)])
+    if bytes(digest) != _bytes_digest(drafts):
+        raise Conflict(
+            f"idempotency key {key!r} was used in session {head.id} for other messages "
+            f"(entries {first} to {last}): use a new key for new messages",
+            head=Names(tx).position(head.place),
+            missed=tuple(entries),
+        )
+    return entries
+
+
+def remember_append(
+    tx: Tx, head: Head, key: str, numbers: range, drafts: Sequence[Draft]
+) -> None:
+    """Keep what a key stored, in the same unit."""
+    tx.run(
+        "idempotency_add",
+        session=head.key,
+        key=key,
+        first_seq=numbers[0],
+        last_seq=numbers[-1],
+        digest=_bytes_digest(drafts),
+    )

@@ -1,0 +1,383 @@
+"""Search as the ledger offers it: an index that follows behind, and answers that say so.
+
+The index is a projection fed in batches, on a thread of its own, from each session's log; how
+far it has come is kept per session, with the index. A write never waits for it and never
+fails because of it. What it does not cover yet is searched entry by entry, newest first, up to
+a limit; an answer tells what it could not see.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from clew import reading
+from clew.canonical import now_ms
+from clew.db import Tx
+from clew.errors import ClewError, Invalid, Unavailable
+from clew.exporters.window import parse_since
+from clew.log import Bodies, make_entry
+from clew.model import Entry, Hit, Kind, Results
+from clew.search.documents import KINDS, document, tools_of
+from clew.search.index import Doc, Filters, Index, Match
+from clew.search.query import Node, matches, parse
+from clew.search.snippet import snippet
+from clew.search.words import tokens
+
+if TYPE_CHECKING:
+    from clew.ledger import Ledger
+
+BATCH = 500
+"""Entries a round of the indexer."""
+PAUSE_SECONDS = 0.01
+"""How long the indexer gathers before it works: bounds the lag, makes batches."""
+POLL_SECONDS = 1.0
+"""How often it looks for what other processes wrote."""
+INLINE_MAX = 2_000
+"""Up to this many entries behind, a search first brings the index up to date."""
+TAIL_MAX = 2_000
+"""Beyond that, so many of the newest unindexed entries are searched one by one."""
+ROLES = {
+    "user": ("user",),
+    "assistant": ("assistant", "thinking", "tool_call"),
+    "tool": ("tool_result",),
+    "system": ("system",),
+}
+
+
+class Question(msgspec.Struct, kw_only=True):
+    """A search as it was asked."""
+
+    text: str
+    kinds: tuple[str, ...] = ()
+    role: str | None = None
+    tool: str | None = None
+    session: str | None = None
+    project: str | None = None
+    since: str | int | None = None
+    until: str | int | None = None
+    order: Literal["rank", "newest"] = "rank"
+    limit: int = 20
+    min_score: float | None = None
+
+
+class Searcher:
+    """The index of one ledger, its thread, and the answers."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._database = ledger._database
+        self._index: Index | None = None
+        self._lock = threading.RLock()
+        self._dirty: set[int] = set()
+        self._cursor = -1
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._enabled: bool | None = None
+        self.failed = ""
+        """Why the index is out of use; empty while it works."""
+
+    # --- the thread ---
+
+    def start(self) -> None:
+        """Be ready to follow; the thread itself starts with the first write."""
+        self._enabled = None
+
+    def wrote(self, session: int) -> None:
+        """A unit that touched this session was committed."""
+        if session:
+            self._dirty.add(session)
+        if self._thread is None and not self._closing:
+            self._begin()
+        self._wake.set()
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None and self.enabled:
+                self._thread = threading.Thread(target=self._loop, name="clew-index", daemon=True)
+                self._thread.start()
+
+    def _loop(self) -> None:
+        while not self._closing:
+            self._wake.wait(POLL_SECONDS)
+            if self._closing:
+                return
+            time.sleep(PAUSE_SECONDS)
+            self._wake.clear()
+            # A failing index must never reach a writer; it is told by the next search.
+            with contextlib.suppress(ClewError):
+                self.catch_up(polite=True)
+
+    def close(self) -> None:
+        """Stop after the batch in hand."""
+        self._closing = True
+        self._wake.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        with self._lock:
+            if self._index is not None:
+                self._index.close()
+                self._index = None
+
+    # --- keeping up ---
+
+    @property
+    def enabled(self) -> bool:
+        """False when search was turned off for this ledger."""
+        if self._enabled is None:
+            with self._database.read() as tx:
+                row = tx.one("meta_get", name="search")
+            self._enabled = row is None or row[0] != "off"
+        return self._enabled
+
+    def index(self) -> Index:
+        """The open index. Raises `Unavailable` when it cannot be used."""
+        if self._index is None:
+            try:
+                self._index = self._database.search_index()
+            except ClewError as error:
+                self.failed = str(error)
+                raise Unavailable(f"the search index cannot be used: {error}") from error
+        index: Index = self._index
+        return index
+
+    def behind(self) -> dict[int, tuple[int, int]]:
+        """Sessions that the index does not cover: `key -> (indexed up to, last entry)`."""
+        with self._lock:
+            marks = self.index().marks()
+            first = self._cursor < 0
+            self._cursor, changed = self._database.changed_sessions(max(self._cursor, 0))
+            self._dirty.update(changed)
+            with self._database.read() as tx:
+                heads = tx.all("head_list") if first else _heads(tx, self._dirty)
+            late = {
+                key: (max(marks.get(key, 0), first_seq - 1), last)
+                for key, last, first_seq in heads
+                if last > max(marks.get(key, 0), first_seq - 1)
+            }
+            self._dirty = set(late)
+            return late
+
+    def catch_up(
+        self, *, polite: bool = False, on_progress: Callable[[int, int], None] | None = None
+    ) -> int:
+        """Index everything that is behind; gives the number of entries."""
+        if not self.enabled:
+            return 0
+        with self._lock:
+            late = self.behind()
+            total = sum(last - done for done, last in late.values())
+            added = 0
+            for key, (done, _last) in late.items():
+                for count in self._follow(key, done, polite):
+                    added += count
+                    if on_progress:
+                        on_progress(added, total)
+                    if self._closing:
+                        return added
+            return added
+
+    def _follow(self, key: int, done: int, polite: bool) -> Iterator[int]:
+        while True:
+            with self._database.read() as tx:
+                session = tx.one("session_by_key", session=key)
+                if session is None:
+                    return
+                docs, last, count = self._documents(tx, session, done, polite)
+            if count == 0:
+                return
+            self.index().add(docs, {key: last})
+            done = last
+            yield count
+            if count < BATCH:
+                return
+
+    def _documents(
+        self, tx: Tx, session: tuple[int, ...], done: int, polite: bool
+    ) -> tuple[list[Doc], int, int]:
+        key, project, name = session[0], session[1], str(session[2])
+        bodies = Bodies(tx)
+        rows = tx.all("entry_for_index", project=project, session=key, after=done, limit=BATCH)
+        docs = []
+        for row in rows:
+            entry = make_entry(name, bodies, row[1:])
+            texts, tools = texts_of(entry)
+            if texts:
+                docs.append(Doc(row[0], project, key, entry.seq, entry.time_ms, tools, texts))
+            if polite:
+                time.sleep(0)  # lets a writer have the interpreter between two documents
+        return docs, rows[-1][1] if rows else done, len(rows)
+
+    def rebuild(self, on_progress: Callable[[int, int], None] | None) -> int:
+        """Forget the index and build it anew."""
+        if not self.enabled:
+            raise Invalid("search is turned off for this ledger: open it with search=True first")
+        with self._lock:
+            self.index().clear()
+            self.failed, self._cursor = "", -1
+            return self.catch_up(on_progress=on_progress)
+
+    def forget(self, entries: Iterable[int], session: int | None = None) -> None:
+        """Remove what was erased; leaves no residue."""
+        with self._lock, contextlib.suppress(Unavailable):
+            self.index().forget(list(entries))
+
+    # --- answering ---
+
+    def answer(self, question: Question) -> Results:
+        """See `Ledger.search`."""
+        node = parse(question.text)
+        filters = self._filters(question)
+        if not self.enabled:
+            return Results((), "disabled")
+        late = self.behind()
+        waiting = sum(last - done for done, last in late.values())
+        if 0 < waiting <= INLINE_MAX and self._database.writable:
+            self.catch_up()
+            late, waiting = {}, 0
+        found = self.index().find(node, filters, order=question.order, limit=question.limit)
+        tail, unseen = self._tail(node, filters, late) if waiting else ([], 0)
+        hits = self._hits(node, filters, _merge(found, tail, question))
+        state = "behind" if waiting else "current"
+        if not hits and not waiting and self.index().count() == 0:
+            state = "empty"
+        return Results(tuple(hits), state, waiting, unseen)
+
+    def _filters(self, question: Question) -> Filters:
+        kinds = question.kinds
+        for kind in kinds:
+            if kind not in KINDS:
+                raise Invalid(f"kind={kind!r} is not one of {', '.join(KINDS)}")
+        if question.role is not None:
+            if question.role not in ROLES:
+                raise Invalid(f"role={question.role!r} is not one of {', '.join(ROLES)}")
+            of_role = ROLES[question.role]
+            kinds = tuple(k for k in kinds if k in of_role) if kinds else of_role
+        if question.limit < 1:
+            raise Invalid(f"limit={question.limit}: ask for at least one hit")
+        ledger, now = self._ledger, now_ms()
+        return Filters(
+            project=ledger._known_project(question.project),
+            session=(ledger.get(question.session)._key,) if question.session else None,
+            kinds=kinds or None,
+            tool=question.tool,
+            since_ms=parse_since(str(question.since), now) if question.since is not None else None,
+            until_ms=parse_since(str(question.until), now) if question.until is not None else None,
+        )
+
+    def _tail(
+        self, node: Node, filters: Filters, late: dict[int, tuple[int, int]]
+    ) -> tuple[list[Match], int]:
+        """Search what the index does not cover, newest sessions first, up to the limit."""
+        left, found, unseen = TAIL_MAX, [], 0
+        with self._database.read() as tx:
+            for key in sorted(late, reverse=True):
+                done, last = late[key]
+                session = tx.one("session_by_key", session=key)
+                if session is None or not _wanted(session, filters):
+                    continue
+                start = max(done, last - left)
+                unseen += start - done
+                left -= last - start
+                found += self._scan(tx, session, start, node, filters)
+        return found, unseen
+
+    def _scan(
+        self, tx: Tx, session: tuple[int, ...], after: int, node: Node, filters: Filters
+    ) -> Iterator[Match]:
+        bodies = Bodies(tx)
+        rows = tx.all(
+            "entry_for_index", project=session[1], session=session[0], after=after, limit=TAIL_MAX
+        )
+        for row in rows:
+            entry = make_entry(str(session[2]), bodies, row[1:])
+            if _in_time(entry, filters) and match_kind(node, entry, filters):
+                yield Match(row[0], session[0], entry.seq, entry.time_ms, None, 0.0)
+
+    def _hits(self, node: Node, filters: Filters, found: list[Match]) -> list[Hit]:
+        with self._database.read() as tx:
+            made = [self._hit(tx, node, filters, match) for match in found]
+        return [hit for hit in made if hit is not None]
+
+    def _hit(self, tx: Tx, node: Node, filters: Filters, match: Match) -> Hit | None:
+        row = tx.one("entry_by_id", id=match.entry)
+        session = tx.one("session_info", session=match.session)
+        if row is None or session is None:
+            return None
+        entry = make_entry(session[0], Bodies(tx), row[2:])
+        texts, tools = texts_of(entry)
+        wanted = [kind for kind in KINDS if kind in texts and kind in (filters.kinds or KINDS)]
+        if not wanted:
+            return None
+        kind = match.kind or match_kind(node, entry, filters) or wanted[0]
+        words, marks = snippet(texts.get(kind, texts[wanted[0]]), node)
+        return Hit(
+            session=session[0],
+            seq=entry.seq,
+            project=session[1],
+            title=session[2],
+            kind=kind,
+            tool=tools[0] if tools else None,
+            time_ms=entry.time_ms,
+            snippet=words,
+            marks=marks,
+            score=match.score,
+        )
+
+
+def texts_of(entry: Entry) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What an entry holds for search, by kind, and the tools that it names."""
+    if entry.body is None:
+        return {}, ()
+    if entry.kind in reading.SPOKEN:
+        message = reading.decode(entry)
+        return document(message), tools_of(message)
+    if entry.format == "clew" and entry.kind == Kind.COMPACTION:
+        return {"system": entry.data["summary"]}, ()
+    if entry.format == "clew" and entry.kind == Kind.LABEL:
+        return {"system": entry.data["title"]}, ()
+    return {}, ()
+
+
+def match_kind(node: Node, entry: Entry, filters: Filters) -> str | None:
+    """The first wanted kind of an entry's text that the query matches by itself."""
+    texts, tools = texts_of(entry)
+    if filters.tool is not None and filters.tool not in tools:
+        return None
+    for kind in filters.kinds or KINDS:
+        if kind in texts and matches(node, tokens(texts[kind])):
+            return kind
+    return None
+
+
+def _heads(tx: Tx, keys: set[int]) -> list[tuple[int, int, int]]:
+    rows = (tx.one("head_look", session=key) for key in keys)
+    return [(row[0], row[6], row[17]) for row in rows if row is not None]
+
+
+def _wanted(session: tuple[int, ...], filters: Filters) -> bool:
+    return filters.project in (None, session[1]) and (
+        filters.session is None or session[0] in filters.session
+    )
+
+
+def _in_time(entry: Entry, filters: Filters) -> bool:
+    since, until = filters.since_ms, filters.until_ms
+    return (since is None or entry.time_ms >= since) and (until is None or entry.time_ms < until)
+
+
+def _merge(found: list[Match], tail: list[Match], question: Question) -> list[Match]:
+    both = {match.entry: match for match in (*found, *tail)}.values()
+    if question.order == "newest":
+        ordered = sorted(both, key=lambda match: (-match.time_ms, -match.entry))
+    else:
+        ordered = sorted(both, key=lambda match: (-match.score, -match.time_ms, -match.entry))
+    if question.min_score is not None:
+        ordered = [match for match in ordered if match.score >= question.min_score]
+    return ordered[: question.limit]

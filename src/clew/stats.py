@@ -1,0 +1,144 @@
+"""Figures about a ledger: how much there is, what it cost, who did what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from clew.canonical import now_ms
+from clew.db import Tx
+from clew.errors import ClewError, Invalid
+from clew.exporters.window import parse_since
+from clew.model import AuditRecord
+
+if TYPE_CHECKING:
+    from clew.ledger import Ledger
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """Counts, and bytes on disk by part. `body_bytes` is what was handed in."""
+
+    sessions: int
+    subagents: int
+    entries: int
+    body_bytes: int
+    checkpoints: int
+    disk: dict[str, int]
+    search: str
+    """`current`, `behind` (with `search_behind` entries), `disabled` or why it failed."""
+    search_behind: int = 0
+
+
+class UsageRow(msgspec.Struct):
+    """Tokens and cost of one day (UTC), model or project. `cost` sums what is known, in USD;
+    `cost_unknown` counts the calls that told none."""
+
+    key: str
+    calls: int = 0
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    cost: float = 0.0
+    cost_unknown: int = 0
+
+
+def stats(ledger: Ledger) -> Stats:
+    """See `Ledger.stats`."""
+    with ledger._database.read() as tx:
+        sessions, subagents = tx.one("count_sessions") or (0, 0)
+        entries, body_bytes = tx.one("entry_stats") or (0, 0)
+        (checkpoints,) = tx.one("count_checkpoints") or (0,)
+    state, behind = _search_state(ledger)
+    return Stats(
+        sessions=sessions,
+        subagents=int(subagents),
+        entries=entries,
+        body_bytes=int(body_bytes),
+        checkpoints=checkpoints,
+        disk=ledger._database.size(),
+        search=state,
+        search_behind=behind,
+    )
+
+
+def _search_state(ledger: Ledger) -> tuple[str, int]:
+    if not ledger._search.enabled:
+        return "disabled", 0
+    try:
+        late = ledger._search.behind()
+    except ClewError as error:
+        return str(error), 0
+    behind = sum(last - done for done, last in late.values())
+    return ("behind" if behind else "current"), behind
+
+
+def usage(
+    ledger: Ledger,
+    *,
+    by: Literal["day", "model", "project"],
+    since: str | int | None,
+    until: str | int | None,
+    project: str | None,
+) -> list[UsageRow]:
+    """See `Ledger.usage`."""
+    groups: dict[str, Callable[[Any], str]] = {
+        "day": lambda row: datetime.fromtimestamp(row[0] / 1000, UTC).date().isoformat(),
+        "model": lambda row: row[1] or "unknown",
+        "project": lambda row: row[3],
+    }
+    if by not in groups:
+        raise Invalid(f"by={by!r}: group by 'day', 'model' or 'project'")
+    now = now_ms()
+    with ledger._database.read() as tx:
+        rows = tx.all(
+            "usage_rows",
+            project=ledger._known_project(project),
+            since_ms=parse_since(str(since), now) if since is not None else None,
+            until_ms=parse_since(str(until), now) if until is not None else None,
+        )
+    sums: dict[str, UsageRow] = {}
+    for row in rows:
+        key = groups[by](row)
+        _add(sums.setdefault(key, UsageRow(key)), row)
+    return [sums[key] for key in sorted(sums)]
+
+
+def _add(total: UsageRow, row: Any) -> None:
+    total.calls += 1
+    total.input += row[4]
+    total.output += row[5]
+    total.cache_read += row[6]
+    total.cache_write += row[7]
+    total.reasoning += row[8]
+    if row[9] is None:
+        total.cost_unknown += 1
+    else:
+        total.cost += row[9]
+
+
+def audit_records(
+    tx: Tx,
+    project: int | None,
+    session: int | None,
+    action: str | None,
+    since_ms: int | None,
+    limit: int,
+) -> list[AuditRecord]:
+    """The audit log, newest first."""
+    rows = tx.all(
+        "audit_list",
+        project=project,
+        session=session,
+        action=action,
+        since_ms=since_ms,
+        limit=limit,
+    )
+    return [
+        AuditRecord(name, id, number, time_ms, actor, what, msgspec.json.decode(facts), chain.hex())
+        for name, id, number, time_ms, actor, what, facts, chain in rows
+    ]

@@ -1,0 +1,246 @@
+"""Derive everything again and compare: chains, pointers, projections, frames, blobs, audit.
+
+Nothing is trusted that can be computed. Each problem names the session and the entry, record
+or checkpoint that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clew import audit, canonical
+from clew.db import Tx
+from clew.errors import ClewError
+from clew.log import Bodies, Head, Names, Place, entry_facts, parent_name, unpack
+
+if TYPE_CHECKING:
+    from clew.ledger import Ledger
+
+PAGE = 2000
+
+
+class Report(msgspec.Struct):
+    """What a verification looked at, and what it found wrong. `roots` are the ends of all
+    chains, by session: keep them elsewhere, and a cut-off tail shows too."""
+
+    sessions: int = 0
+    entries: int = 0
+    audit_records: int = 0
+    frames: int = 0
+    blobs: int = 0
+    problems: list[str] = []
+    roots: dict[str, str] = {}
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing is wrong."""
+        return not self.problems
+
+
+def verify(
+    ledger: Ledger, *, audit_only: bool, on_progress: Callable[[int, int], None] | None
+) -> Report:
+    """See `Ledger.verify`."""
+    report = Report()
+    database = ledger._database
+    if not audit_only:
+        report.problems += [f"database: {line}" for line in database.health()]
+    with database.read() as tx:
+        sessions = tx.all("session_keys", project=ledger._scope)
+        for done, (key, project, name) in enumerate(sessions):
+            problems = _guarded(lambda k=key, p=project, n=name: _session(tx, report, k, p, n, audit_only))
+            report.problems += [f"session {name}: {problem}" for problem in problems]
+            if on_progress:
+                on_progress(done + 1, len(sessions))
+        for key, name, _settings in tx.all("project_list"):
+            problems = _guarded(lambda k=key, n=name: _project(tx, k, n))
+            report.problems += [f"project {name}: {problem}" for problem in problems]
+        if not audit_only:
+            report.problems += _guarded(lambda: _bodies(tx, report))
+    return report
+
+
+def _guarded(check: Callable[[], Iterator[str]]) -> list[str]:
+    """Run a check to its end; damage that stops it is one more problem."""
+    found: list[str] = []
+    try:
+        found.extend(check())
+    except (ClewError, ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+        found.append(f"cannot be read ({error})")
+    return found
+
+
+def _session(
+    tx: Tx, report: Report, key: int, project: int, name: str, audit_only: bool
+) -> Iterator[str]:
+    report.sessions += 1
+    row = tx.one("head_look", session=key)
+    if row is None:
+        yield "its head is missing"
+        return
+    head = Head(*row)
+    if not audit_only:
+        yield from _entries(tx, report, head)
+        yield from _pointers(tx, head)
+        yield from _projections(tx, head)
+    yield from audit.check_chain(
+        tx,
+        project,
+        key,
+        canonical.genesis("audit", name),
+        (head.audit_number, bytes(head.audit_chain)),
+    )
+    report.audit_records += head.audit_number
+    report.roots[name] = bytes(head.audit_chain).hex()
+
+
+def _entries(tx: Tx, report: Report, head: Head) -> Iterator[str]:
+    lines = {start: _place(a, b) for start, a, b in tx.all("line_list", session=head.key)}
+    names, bodies = Names(tx), Bodies(tx)
+    chain = canonical.genesis("entries", head.id)
+    expected, messages = head.first_seq, 0
+    while True:
+        rows = tx.all(
+            "entry_verify", project=head.project, session=head.key, low=expected, limit=PAGE
+        )
+        for row in rows:
+            if row[0] != expected:
+                yield f"entries {expected} to {row[0] - 1} are missing"
+            derived = canonical.link(chain, *_committed(names, bodies, head.id, row, lines))
+            if derived != bytes(row[13]):
+                yield f"entry {row[0]} was changed, moved or follows a changed one"
+            chain, expected = bytes(row[13]), row[0] + 1
+            messages += row[1] == "message"
+        report.entries += len(rows)
+        if len(rows) < PAGE:
+            break
+    if expected - 1 != head.last_seq or (head.appended and chain != bytes(head.chain)):
+        yield f"the log ends at entry {expected - 1}; its head says {head.last_seq}"
+    if messages != head.messages:
+        yield f"it holds {messages} messages; its head says {head.messages}"
+    for start in lines:
+        if not head.first_seq <= start <= head.last_seq:
+            yield f"a line begins at entry {start}, which is not there"
+
+
+def _committed(
+    names: Names, bodies: Bodies, id: str, row: Any, lines: dict[int, Place | None]
+) -> tuple[bytes, bytes]:
+    """The header and body digest that an entry's link commits to, from what is stored."""
+    seq, kind, role, time_ms, form, body, blob, source, start, size, meta, nonce, digest, _ = row
+    parent = parent_name(names, lines[seq]) if seq in lines else ""
+    header = entry_facts(id, seq, kind, role, time_ms, form, parent, meta)
+    if nonce is None:
+        return header, bytes(digest)
+    text = bodies.get(body, blob, source, start, size)
+    if text is None or len(text) != size:
+        return header, b""
+    return header, canonical.digest(bytes(nonce), text)
+
+
+def _place(session: int | None, seq: int | None) -> Place | None:
+    return None if session is None or seq is None else Place(session, seq)
+
+
+def _pointers(tx: Tx, head: Head) -> Iterator[str]:
+    for what, place in _places(tx, head):
+        if place is None:
+            continue
+        owner = tx.one("session_by_key", session=place.session)
+        there = owner and tx.one(
+            "entry_exists", project=owner[1], session=place.session, seq=place.seq
+        )
+        if not there:
+            yield f"{what} points to entry {place.seq}, which is not there"
+
+
+def _places(tx: Tx, head: Head) -> Iterator[tuple[str, Place | None]]:
+    yield "its head", head.place
+    for start, session, seq in tx.all("line_list", session=head.key):
+        yield f"the line from entry {start}", _place(session, seq)
+    for row in tx.all("checkpoint_list", session=head.key, limit=1_000_000):
+        yield f"checkpoint {row[0]}", _place(row[2], row[3])
+        yield f"checkpoint {row[0]}", _place(row[4], row[5])
+    for row in tx.all("move_list", session=head.key, limit=1_000_000):
+        yield f"move {row[0]}", _place(row[2], row[3])
+        yield f"move {row[0]}", _place(row[4], row[5])
+
+
+def _projections(tx: Tx, head: Head) -> Iterator[str]:
+    """What the audit chain says of checkpoints, moves and the address against the rows."""
+    told = _told(tx, head)
+    rows = {row[0]: row for row in tx.all("checkpoint_list", session=head.key, limit=1_000_000)}
+    names = Names(tx)
+    for id, row in rows.items():
+        at = str(names.position(_place(row[2], row[3])) or "root")
+        facts = told["checkpoint"].get(id)
+        if facts is None or facts["at"] != at or facts["reason"] != row[7]:
+            yield f"checkpoint {id} is not as the audit log has it"
+    moves = tx.all("move_list", session=head.key, limit=1_000_000)
+    if len(moves) != head.moves:
+        yield f"{len(moves)} moves are stored; its head says {head.moves}"
+    for row in moves:
+        to = str(names.position(_place(row[4], row[5])) or "root")
+        facts = told["move"].get(row[0])
+        if facts is None or facts["to"] != to:
+            yield f"move {row[0]} is not as the audit log has it"
+
+
+def _told(tx: Tx, head: Head) -> dict[str, dict[Any, dict[str, Any]]]:
+    told: dict[str, dict[Any, dict[str, Any]]] = {"checkpoint": {}, "move": {}}
+    after = 0
+    while True:
+        rows = tx.all(
+            "audit_chain", project=head.project, session=head.key, after=after, limit=PAGE
+        )
+        for number, _time, _actor, action, text, _chain in rows:
+            facts = msgspec.json.decode(text)
+            if action == "checkpoint":
+                told["checkpoint"][facts["id"]] = facts
+            if "move" in facts:
+                told["move"][facts["move"]] = facts
+            after = number
+        if len(rows) < PAGE:
+            return told
+
+
+def _project(tx: Tx, key: int, name: str) -> Iterator[str]:
+    row = tx.one("project_get", name=name)
+    if row is None:
+        yield "it is missing"
+        return
+    end = (row[3], bytes(row[4]))
+    yield from audit.check_chain(tx, key, 0, canonical.genesis("project", name), end)
+
+
+def _bodies(tx: Tx, report: Report) -> Iterator[str]:
+    for (source,) in tx.all("source_keys"):
+        for start, size in tx.all("frame_spans", source=source):
+            report.frames += 1
+            row = tx.one("frame_check", source=source, start=start)
+            if row is None or not _frame_ok(size, row):
+                yield f"source {source}: the frame at byte {start} was changed"
+    for (id,) in tx.all("blob_ids"):
+        report.blobs += 1
+        row = tx.one("blob_get", id=id)
+        if row is None or not _blob_ok(bytes(id), row):
+            yield f"blob {bytes(id).hex()} was changed"
+
+
+def _frame_ok(size: int, row: Any) -> bool:
+    try:
+        raw = unpack(1, size, row[1])
+    except ClewError:
+        return False
+    return canonical.content_id(raw) == bytes(row[0]) and len(raw) == size
+
+
+def _blob_ok(id: bytes, row: Any) -> bool:
+    try:
+        raw = unpack(*row)
+    except ClewError:
+        return False
+    return canonical.content_id(raw) == id and len(raw) == row[1]
