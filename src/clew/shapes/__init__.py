@@ -102,10 +102,12 @@ def _as_dict(data: JSON) -> dict[str, JSON]:
 
 
 def _contents(data: dict[str, JSON]) -> str:
-    role = data.get("role")
+    role, parts = data.get("role"), data["parts"]
+    if isinstance(parts, list) and parts and isinstance(parts[0], dict) and "type" in parts[0]:
+        return "clew"  # a Gemini part names itself by its key, never by a type
     if role is not None and role not in ("user", "model", "function", "system"):
         raise Invalid(f"unknown role {role!r} beside 'parts': Gemini has 'user' and 'model'")
-    if not isinstance(data["parts"], list):
+    if not isinstance(parts, list):
         raise Invalid("'parts' is no list: a Gemini content holds a list of parts")
     return "gemini"
 

@@ -23,7 +23,8 @@ ROLES = ("system", "user", "assistant", "tool")
 
 def decode(data: JSON) -> Message:
     """Read one message. Raises `Invalid` when a field or part is not as `clew.model` says."""
-    version = base.require(data, "clew", "a Clew message")
+    base.require(data, "parts", "a Clew message")
+    version = data.get("clew", VERSION)
     if version != VERSION:
         raise Invalid(f"a Clew message of version {version!r}: this Clew reads version {VERSION}")
     try:
