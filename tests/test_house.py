@@ -111,8 +111,8 @@ def _written_out(call: ast.Call) -> frozenset[str] | None:
     return frozenset(name for name in names if name)
 
 
-def _uses() -> list[Use]:
-    uses = []
+def _calls() -> Iterator[tuple[str, ast.Call, str]]:
+    """Every call of a query verb: where, the call, and on what (`tx`, `self._tx`, …)."""
     for path in _modules():
         for node in ast.walk(ast.parse(path.read_text())):
             if (
@@ -121,15 +121,30 @@ def _uses() -> list[Use]:
                 and node.func.attr in QUERY_VERBS
                 and node.args
             ):
-                where = f"{_name(path)}:{node.lineno}"
-                uses += [Use(where, name, _written_out(node)) for name in _literals(node.args[0])]
-    return uses
+                yield f"{_name(path)}:{node.lineno}", node, ast.unparse(node.func.value)
+
+
+def _uses() -> list[Use]:
+    return [
+        Use(where, name, _written_out(call))
+        for where, call, _target in _calls()
+        for name in _literals(call.args[0])
+    ]
 
 
 def _dialects_of(use: Use) -> tuple[str, ...]:
     """A dialect's own module runs its own queries; all others have to work on both."""
     own = tuple(name for name in DIALECTS if use.where.startswith(f"src/clew/db/{name}.py"))
     return own or DIALECTS
+
+
+def test_the_name_of_a_query_is_written_out_at_the_call() -> None:
+    hidden = [
+        where
+        for where, call, target in _calls()
+        if target.endswith("tx") and not list(_literals(call.args[0]))
+    ]
+    assert not hidden, "the other checks here see only names that are written out"
 
 
 def test_every_query_that_is_run_exists() -> None:
@@ -204,6 +219,16 @@ def test_a_paper_names_only_commands_that_exist(paper: str) -> None:
 def test_a_paper_links_only_to_files_that_exist(paper: str) -> None:
     links = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", (ROOT / paper).read_text())
     assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_the_reference_pages_say_what_the_code_says() -> None:
+    pages: dict[str, str] = runpy.run_path(str(ROOT / "scripts" / "make_docs.py"))["pages"]()
+    stale = [
+        name
+        for name, text in pages.items()
+        if not (ROOT / name).exists() or (ROOT / name).read_text() != text
+    ]
+    assert not stale, "write them anew: make docs"
 
 
 # --- addresses -----------------------------------------------------------------------------

@@ -1,0 +1,90 @@
+"""Write the reference pages from the code: the command line, the errors, the tables.
+
+A test compares the committed pages with what this gives, so they cannot drift.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clew import errors
+from clew.cli import main as command_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+MIGRATIONS = ROOT / "src" / "clew" / "db" / "sql" / "migrations"
+NOTICE = "Made by `make docs` from the code; not edited by hand."
+WIDTH = 88  # columns, so that a page does not depend on the terminal it was made in
+
+
+def pages() -> dict[str, str]:
+    """Every reference page as `path from the root of the repository: text`."""
+    return {
+        "docs/reference/cli.md": _page("The command line", _command_line()),
+        "docs/reference/errors.md": _page("Errors", _errors()),
+        "docs/reference/schema.md": _page("Tables", _schema()),
+    }
+
+
+def _page(title: str, sections: Iterator[str]) -> str:
+    return "\n\n".join([f"# {title}", NOTICE, *sections]) + "\n"
+
+
+def _code(text: str, language: str = "text") -> str:
+    return f"```{language}\n{text.strip()}\n```"
+
+
+def _command_line() -> Iterator[str]:
+    context = click.Context(
+        command_line, info_name="clew", terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    yield from _command(context)
+
+
+def _command(context: click.Context) -> Iterator[str]:
+    yield f"## {context.command_path}"
+    yield _code(context.command.get_help(context))
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            if command is not None and not command.hidden:
+                yield from _command(click.Context(command, parent=context, info_name=name))
+
+
+def _errors() -> Iterator[str]:
+    yield _code(inspect.getdoc(errors) or "")
+    for name, error in vars(errors).items():
+        if isinstance(error, type) and issubclass(error, errors.ClewError):
+            yield f"## {name}"
+            yield inspect.getdoc(error) or ""
+
+
+def _schema() -> Iterator[str]:
+    yield (
+        "One text serves both databases. `$id` is a numbered key and `$bytes` a column of bytes"
+        " in the words of each."
+    )
+    for migration in sorted(MIGRATIONS.glob("*.sql")):
+        yield f"## {migration.stem}"
+        sql = re.sub(r"\n{3,}", "\n\n", migration.read_text(encoding="utf-8"))
+        yield _code(textwrap.dedent(sql), "sql")
+
+
+def main() -> None:
+    for name, text in pages().items():
+        path = ROOT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {name}")
+
+
+if __name__ == "__main__":
+    main()
