@@ -43,13 +43,13 @@ class Settings(msgspec.Struct, frozen=True):
 class Tx(Protocol):
     """A transaction in which named queries run. Parameters go by name."""
 
-    def one(self, name: str, **values: Any) -> Row | None:
+    def one(self, name: str, /, **values: Any) -> Row | None:
         """The first row, or `None`."""
 
-    def all(self, name: str, **values: Any) -> list[Row]:
+    def all(self, name: str, /, **values: Any) -> list[Row]:
         """Every row."""
 
-    def run(self, name: str, **values: Any) -> int:
+    def run(self, name: str, /, **values: Any) -> int:
         """Run for effect; gives the number of rows changed."""
 
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:

@@ -41,15 +41,15 @@ class Transaction:
     def _cursor(self, name: str, values: dict[str, Any]) -> psycopg.Cursor:
         return self._connection.execute(cast("LiteralString", _SQL[name]), values)
 
-    def one(self, name: str, **values: Any) -> Row | None:
+    def one(self, name: str, /, **values: Any) -> Row | None:
         """See `Tx`."""
         return self._cursor(name, values).fetchone()
 
-    def all(self, name: str, **values: Any) -> list[Row]:
+    def all(self, name: str, /, **values: Any) -> list[Row]:
         """See `Tx`."""
         return self._cursor(name, values).fetchall()
 
-    def run(self, name: str, **values: Any) -> int:
+    def run(self, name: str, /, **values: Any) -> int:
         """See `Tx`."""
         return self._cursor(name, values).rowcount
 

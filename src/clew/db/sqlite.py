@@ -55,19 +55,19 @@ class Transaction:
         self._execute = connection.execute
         self._sql = queries("sqlite")
 
-    def one(self, name: str, **values: Any) -> Row | None:
+    def one(self, name: str, /, **values: Any) -> Row | None:
         """See `Tx`."""
         cursor = self._execute(self._sql[name], values)
         row: Row | None = cursor.fetchone()
         cursor.close()
         return row
 
-    def all(self, name: str, **values: Any) -> list[Row]:
+    def all(self, name: str, /, **values: Any) -> list[Row]:
         """See `Tx`."""
         found: list[Row] = self._execute(self._sql[name], values).fetchall()
         return found
 
-    def run(self, name: str, **values: Any) -> int:
+    def run(self, name: str, /, **values: Any) -> int:
         """See `Tx`."""
         self._execute(self._sql[name], values)
         return self._connection.changes()
@@ -92,6 +92,7 @@ class SQLite:
         self._closed = False
         self._readers: list[apsw.Connection] = []
         self._reader_lock = threading.Lock()
+        self._checkpointer: Checkpointer | None = None
         with translated(self.path):
             self._prepare_file()
             self._connection = self._connect(writer=True)
@@ -99,7 +100,8 @@ class SQLite:
             self._check_version()
         self._writer = Writer(self._commit)
         self._memory_lock = threading.RLock()
-        self._checkpointer = Checkpointer(self) if not self.memory and self.writable else None
+        if not self.memory and self.writable:
+            self._checkpointer = Checkpointer(self)
 
     # --- opening ---
 

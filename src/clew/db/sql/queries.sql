@@ -8,6 +8,15 @@ select value from meta where name = :name;
 insert into meta (name, value) values (:name, :value)
 on conflict (name) do update set value = excluded.value;
 
+-- name: meta_drop
+delete from meta where name = :name;
+
+-- name: meta_backups
+select name from meta where name like 'backup:%' order by name;
+
+-- name: meta_erasures
+select name, value from meta where name like 'erase:%' order by name;
+
 -- name: project_get
 select key, name, settings, audit_number, audit_chain from project where name = :name;
 
@@ -110,13 +119,19 @@ order by h.updated_ms desc, h.session desc limit :limit;
 select key, project, id from session
 where cast(:project as bigint) is null or project = :project order by key;
 
--- name: session_forks
-select distinct s.key, s.id from line l join session s on s.key = l.session
-where l.parent_session = :session and l.session <> :session and s.status <> 'erased';
-
--- name: session_standing_on
-select s.key, s.id from head h join session s on s.key = h.session
+-- name: session_sharers
+select s.key, s.id, l.parent_seq from line l join session s on s.key = l.session
+where l.parent_session = :session and l.session <> :session and s.status <> 'erased'
+union
+select s.key, s.id, h.at_seq from head h join session s on s.key = h.session
 where h.at_session = :session and h.session <> :session and s.status <> 'erased';
+
+-- name: session_sizes
+select s.id, h.updated_ms, coalesce((select sum(e.bytes) from entry e
+    where e.project = s.project and e.session = s.key and e.digest is null), 0)
+from session s join head h on h.session = s.key
+where s.project = :project and s.status <> 'erased' and s.pinned = 0
+order by h.updated_ms desc, s.key desc;
 
 -- name: head_add
 insert into head (session, at_session, at_seq, last_seq, first_seq, chain, messages, updated_ms,
@@ -224,6 +239,18 @@ select id, seq, kind, role, time_ms, format, body, blob, source, start, bytes, m
 from entry where project = :project and session = :session and seq > :after
 order by seq limit :limit;
 
+-- name: entry_sizes
+select seq, bytes from entry where project = :project and session = :session
+    and digest is null order by seq;
+
+-- name: entry_body
+select body, blob, source, start, bytes, nonce from entry
+where project = :project and session = :session and seq = :seq and digest is null;
+
+-- name: entry_erased
+select e.id from entry e join session s on s.key = e.session
+where e.project = s.project and e.session = :session and e.digest is not null;
+
 -- name: entry_erase
 update entry set body = null, blob = null, source = null, start = null, nonce = null,
     digest = :digest where project = :project and session = :session and seq = :seq;
@@ -233,9 +260,6 @@ select 1 from entry where blob = :blob limit 1;
 
 -- name: entry_stats
 select count(*), coalesce(sum(bytes), 0) from entry;
-
--- name: entry_bytes
-select e.session, coalesce(sum(e.bytes), 0) from entry e group by e.session;
 
 -- name: blob_add
 insert into blob (id, codec, bytes, body) values (:id, :codec, :bytes, :body)
@@ -270,6 +294,12 @@ select c.id, c.session, c.pre_session, c.pre_seq, c.post_session, c.post_seq, c.
     c.tokens_before, c.tokens_after, c.created_ms
 from checkpoint c where c.session = :session and c.hidden_ms is null
 order by c.created_ms desc, c.id desc limit :limit;
+
+-- name: checkpoint_old
+select c.id from checkpoint c join session s on s.key = c.session
+where c.project = :project and c.created_ms < :before_ms and c.hidden_ms is null and s.pinned = 0
+    and exists (select 1 from checkpoint n where n.session = c.session and n.hidden_ms is null
+        and (n.created_ms > c.created_ms or (n.created_ms = c.created_ms and n.id > c.id)));
 
 -- name: checkpoint_hide
 update checkpoint set hidden_ms = :now where id = :id and hidden_ms is null;
@@ -384,9 +414,9 @@ select start, bytes from frame where source = :source order by start;
 -- name: frame_replace
 update frame set body = :body, digest = :digest where source = :source and start = :start;
 
--- name: frame_entries
-select e.session, e.seq, e.start, e.bytes from entry e
-where e.source = :source and e.project = :project and e.session = :session order by e.start;
+-- name: source_used
+select start, bytes from entry where project = :project and session = :session
+    and source = :source;
 
 -- name: record_add
 insert into record (project, native, session, seq) values (:project, :native, :session, :seq)
