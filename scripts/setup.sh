@@ -33,16 +33,17 @@ make_venv() {
     "$python" -m venv --clear .venv || fail "could not create .venv with $python"
 }
 
-install() {
-    .venv/bin/python -m pip install --quiet --quiet --no-input --disable-pip-version-check "$@" ||
-        fail "pip could not install the requirements (its message is above); is a package index reachable?"
+pip_install() {
+    .venv/bin/python -m pip install --quiet --quiet --no-input --disable-pip-version-check "$@"
 }
 
 echo "setup: installing what '$stage' needs into .venv (once; seconds to a minute)" >&2
 if ! new_enough .venv/bin/python || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     make_venv
 fi
-install --require-hashes -r "requirements/$stage.txt"
-install --no-deps --no-build-isolation --editable .
+pip_install --require-hashes -r "requirements/$stage.txt" ||
+    fail "pip could not install requirements/$stage.txt (why is above); is a package index reachable?"
+pip_install --no-deps --no-build-isolation --editable . ||
+    fail "pip could not install Clew itself from this folder (why is above)"
 if [ "$stage" = dev ]; then touch .venv/base.ready; fi # dev holds everything that base holds
 touch ".venv/$stage.ready"
