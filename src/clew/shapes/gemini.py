@@ -152,7 +152,7 @@ def encode(messages: Sequence[Message], *, model: str | None = None) -> dict[str
     names: list[str] = []
     for message in settled[start:]:
         if message.role == "assistant":
-            names.extend(tool_name(call.name) for call in message.tool_calls)
+            names.extend(_name(call.name) for call in message.tool_calls)
             _add(contents, "model", list(_model_parts(message, model)))
         else:
             answered = len(message.tool_results)
@@ -211,8 +211,14 @@ def _model_parts(message: Message, model: str | None) -> Iterator[JSON]:
         yield {"text": "", "thoughtSignature": signature}
 
 
+def _name(name: str) -> str:
+    """A name as Gemini takes it: it begins with a letter or an underscore."""
+    plain = tool_name(name)
+    return plain if plain[0].isalpha() or plain[0] == "_" else tool_name(f"_{plain}")
+
+
 def _write_call(call: ToolCall) -> JSON:
-    written: dict[str, JSON] = {"name": tool_name(call.name)}
+    written: dict[str, JSON] = {"name": _name(call.name)}
     written["args"] = base.as_object(call.arguments)
     return {"id": call.id, **written} if call.id else written
 
@@ -220,7 +226,7 @@ def _write_call(call: ToolCall) -> JSON:
 def _user_parts(message: Message, names: list[str]) -> Iterator[JSON]:
     media: list[JSON] = []
     for index, result in enumerate(message.tool_results):
-        name = names[index] if index < len(names) else tool_name(result.name or "")
+        name = names[index] if index < len(names) else _name(result.name or "")
         yield {"functionResponse": _write_result(result, name, message.format)}
         media.extend(_medium(p) for p in result.parts if isinstance(p, Image | File))
     yield from media
