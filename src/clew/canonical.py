@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from typing import Any
 
@@ -24,6 +25,26 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys and no spaces: equal values give equal bytes."""
     return _encode(value)
+
+
+def parse(body: bytes) -> Any:
+    """The value of a JSON text. A lone surrogate, which JSON may hold and UTF-8 may not (half
+    an emoji, cut by an agent), reads as U+FFFD. Raises `msgspec.DecodeError`."""
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return msgspec.json.decode(_ESCAPES.sub(_escape, body))
+
+
+_ESCAPES = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def _escape(match: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if match["lone"] else match[0]
 
 
 def nonce() -> bytes:

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from clew.canonical import parse
+
 JSON = Any
 """A decoded JSON value."""
 
@@ -220,7 +222,7 @@ class Entry(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def data(self) -> JSON:
         """The decoded body; `None` once erased."""
-        return None if self.body is None else msgspec.json.decode(self.body)
+        return None if self.body is None else parse(self.body)
 
 
 class Status(StrEnum):
