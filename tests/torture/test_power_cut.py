@@ -1,0 +1,149 @@
+"""The power fails. At durability `full` what was acknowledged is on disk; always, what is on
+disk is a whole ledger.
+
+One run of a workload gives a log of what it wrote, synced and promised; each seed cuts that
+log somewhere and decides what became of the writes that no sync covered.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+import clew
+import clew.db.sqlite
+
+from .disk import Ack
+from .ledgers import assert_sound, assert_whole, reopen, say, url
+from .scale import LONG, scaled
+from .vfs import TortureVFS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from clew.db.database import Durability
+
+    from .disk import Log
+
+CUTS = scaled(60, 1000)
+CUTS_PER_RUN = scaled(20, 25)
+APPENDS = 60
+Promise = tuple[str, str, int]
+"""Session, writer, and how many of the writer's messages are in it by then."""
+
+
+@pytest.fixture(autouse=True)
+def _checkpoints_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clew.db.sqlite, "WAL_PAGES", 60)
+
+
+def _record(directory: Path, seed: int, durability: Durability) -> Log:
+    """Two threads append to sessions of their own and to a shared one."""
+    directory.mkdir()
+    with TortureVFS() as vfs:
+        ledger = clew.open(url(directory, vfs), durability=durability)
+        sessions = [ledger.create(title=name).id for name in ("one", "two", "both")]
+        threads = [
+            threading.Thread(target=_append, args=(ledger, vfs.log, sessions, writer, seed))
+            for writer in (0, 1)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ledger.close()
+    return vfs.log
+
+
+def _append(ledger: clew.Ledger, log: Log, sessions: list[str], writer: int, seed: int) -> None:
+    rng = random.Random(f"{seed} {writer}")
+    name = f"w{writer}"
+    count = dict.fromkeys(sessions, 0)
+    handles = {key: ledger.get(key) for key in sessions}
+    for _ in range(APPENDS):
+        key = rng.choice((sessions[writer], sessions[2]))
+        size = rng.choice((1, 1, 3))
+        chars = rng.choice((0, 200, 900, 6000))
+        batch = [say(name, count[key] + n, chars=chars) for n in range(size)]
+        handles[key].extend(batch)
+        count[key] += size
+        log.ack((key, name, count[key]))
+        if rng.random() < 0.1:
+            handles[key].checkpoint("here")
+
+
+def _promises(log: Log, upto: int) -> Iterator[Promise]:
+    newest: dict[tuple[str, str], int] = {}
+    for event in log.events[:upto]:
+        if isinstance(event, Ack) and isinstance(event.value, tuple):
+            key, writer, count = event.value
+            newest[key, writer] = count
+    for (key, writer), count in newest.items():
+        yield key, writer, count
+
+
+def _lost(ledger: clew.Ledger, promises: Iterator[Promise]) -> int:
+    """How many promised messages are gone. Fails unless what is there is whole and goes on."""
+    assert_sound(ledger)
+    lost = 0
+    for key, writer, count in promises:
+        try:
+            session = ledger.get(key)
+        except clew.NotFound:
+            lost += count
+            continue
+        there = assert_whole(session).get(writer, 0)
+        lost += max(0, count - there)
+        session.append(say(writer, there))
+        assert assert_whole(session)[writer] == there + 1
+    return lost
+
+
+def _cuts(tmp_path: Path, durability: Durability) -> Iterator[int]:
+    """What each cut lost."""
+    for run in range(CUTS // CUTS_PER_RUN):
+        log = _record(tmp_path / f"live{run}", run, durability)
+        first = next(n for n, event in enumerate(log.events) if isinstance(event, Ack))
+        for seed in range(run * CUTS_PER_RUN, (run + 1) * CUTS_PER_RUN):
+            upto = random.Random(seed).randint(first + 1, log.mark())
+            yield _check(tmp_path / f"cut{seed}", log, seed, upto)
+
+
+def _check(directory: Path, log: Log, seed: int, upto: int) -> int:
+    from .disk import power_cut
+
+    ledger = reopen(power_cut(log, seed, upto), directory)
+    try:
+        return _lost(ledger, _promises(log, upto))
+    except AssertionError as error:
+        error.add_note(f"seed {seed}, event {upto}; the disk is in {directory}")
+        raise
+    finally:
+        ledger.close()
+
+
+def test_full_keeps_every_promise(tmp_path: Path) -> None:
+    assert list(_cuts(tmp_path, "full")) == [0] * CUTS
+
+
+def test_control_normal_breaks_promises_and_nothing_else(tmp_path: Path) -> None:
+    cuts_that_lost = sum(lost > 0 for lost in _cuts(tmp_path, "normal"))
+    assert cuts_that_lost > (0.3 * CUTS if LONG else 0)
+
+
+def test_one_append_is_one_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clew.db.sqlite, "WAL_PAGES", 100_000)
+    with TortureVFS(recording=False) as vfs:
+        ledger = clew.open(url(tmp_path, vfs))
+        session = ledger.create()
+        session.append(say("w", 0))
+        for n in range(1, 51):
+            before = vfs.syncs.copy()
+            session.append(say("w", n, chars=n * 100), idempotency_key=str(n))
+            spent = vfs.syncs - before
+            assert spent == {"ledger.db-wal": 1}
+        ledger.close()
