@@ -1,0 +1,26 @@
+"""Histories that other agents wrote, one format a module. Pure: they never touch storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from clew import shapes
+from clew.importers import claude_code, claude_records
+from clew.importers.base import Importer, Reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["IMPORTERS", "Importer", "Reader", "identify", "register_decoders"]
+
+IMPORTERS: Final[dict[str, Importer]] = {"claude-code": claude_code}
+
+
+def identify(path: Path) -> Importer | None:
+    """The importer whose file this is; `None` when it is nobody's."""
+    return next((each for each in IMPORTERS.values() if each.identify(path)), None)
+
+
+def register_decoders() -> None:
+    """Teach `clew.shapes` to read the records of every importer. May be called again."""
+    shapes.register_decoder(claude_records.FORMAT, claude_records.decode)
