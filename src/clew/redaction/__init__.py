@@ -1,0 +1,11 @@
+"""Redaction: rules, the engine that applies them, placeholders and the report.
+
+`Redactor(key).redact(value)` works on decoded JSON values, keys included; `scan` is the
+second look at what was written. Pure: no files, no network.
+"""
+
+from clew.redaction.engine import Redactor
+from clew.redaction.report import Finding, Report
+from clew.redaction.rules import RULES, SECRET_RULES, Rule, ruleset
+
+__all__ = ["RULES", "SECRET_RULES", "Finding", "Redactor", "Report", "Rule", "ruleset"]

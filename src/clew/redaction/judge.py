@@ -1,0 +1,194 @@
+"""Is this key's value a secret, and is this value a real one? Pure judgements on bytes.
+
+A key is read as words (`AWS_SECRET_ACCESS_KEY`, `apiKey`, `x-api-key`), so that `max_tokens`
+and `author` mean what they say. A value that stands for another (`YOUR_KEY`, `${X}`,
+`os.environ[...]`, `***`) is not a secret, whatever its key.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from enum import IntEnum
+from functools import lru_cache
+from itertools import pairwise
+
+from clew.redaction.linear import compiled
+
+
+class Strength(IntEnum):
+    """How much a key says about its value."""
+
+    NONE = 0
+    WEAK = 1
+    """`token`, `auth`: secret only when the value looks random."""
+    STRONG = 2
+    """`password`, `api_key`: secret unless the value is a placeholder."""
+
+
+VALUE_BYTES_MAX = 4096
+STRONG_BYTES_MIN = 6
+BARE_BYTES_MIN = 8
+WEAK_BYTES_MIN = 16
+WEAK_ENTROPY_MIN = 3.0
+"""Bits per byte; random hex is near 4, English words are near 2.5 at these lengths."""
+
+_KEY_WORDS = compiled(rb"[A-Z]+[a-z0-9]*|[a-z0-9]+")
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_STRONG = _set(
+    "password passwd passphrase passcode pwd secret secrets apikey authtoken accesstoken "
+    "secretkey privatekey accesskey credential credentials pgpassword mysqlpwd"
+)
+_STRONG_PAIRS = frozenset(
+    tuple(pair.split("_"))
+    for pair in _set(
+        "api_key access_key private_key signing_key encryption_key master_key account_key "
+        "service_key deploy_key license_key subscription_key shared_key storage_key auth_key "
+        "admin_key role_key hmac_key auth_token access_token refresh_token bearer_token "
+        "session_token id_token api_token bot_token app_token oauth_token security_token "
+        "personal_token csrf_token deploy_token admin_token webhook_token"
+    )
+)
+_WEAK = _set("token auth authorization jwt pat cookie sessionid bearer signature")
+_NOT = _set(
+    "count counts length len limit size name names path file files dir type types url uri "
+    "field fields usage policy label header headers prefix suffix regex pattern expires expiry "
+    "expiration ttl max min budget prompt tokens tokenizer tokenize version algorithm alg id "
+    "ids index provider status hint help description title text required enabled validator "
+    "format kind class scheme method endpoint manager store env var variable"
+)
+
+
+@lru_cache(maxsize=8192)
+def strength(key: bytes) -> Strength:
+    """What `key` says about its value."""
+    words = _words(key)
+    if not words or words[-1] in _NOT:
+        return Strength.NONE
+    if not _STRONG.isdisjoint(words) or not _STRONG_PAIRS.isdisjoint(pairwise(words)):
+        return Strength.STRONG
+    if not _WEAK.isdisjoint(words):
+        return Strength.WEAK
+    return Strength.NONE
+
+
+def _words(key: bytes) -> list[str]:
+    words, pos = [], 0
+    while found := _KEY_WORDS.search(key, pos):
+        words.append(found.group().decode("ascii").lower())
+        pos = found.end()
+    return words
+
+
+_PLACEHOLDER = compiled(
+    rb"(?i)[<\[{(].*|\$.*|%[A-Za-z_(].*|.*[>}\])]|&.*;|@.*"
+    rb"|.*(?:\*\*\*|\.\.\.|\xe2\x80\xa6|xxxx|placeholder|redacted|changeme|change[-_ ]me|dummy"
+    rb"|example|your[-_ ]|[-_]here\b|process\.env|os\.environ|getenv|import\.meta|replace[-_ ]?me"
+    rb"|insert[-_ ]).*"
+    rb"|(?:your|my|some|the|a|fake|test|sample|todo|tbd)(?:[-_ ]?(?:api|secret|access|auth|private"
+    rb"|key|token|pass|password|value))*"
+    rb"|(?:api|secret|access|auth|private|client)?[-_ ]?(?:key|token|secret|pass|password|passwd"
+    rb"|passphrase|pwd|credential|credentials)s?"
+    rb"|null|none|nil|undefined|true|false|string|str|bytes|bool|boolean|int|integer|number|object"
+    rb"|optional|required|any|unknown|default|empty|hidden|value|values|username|user|admin|root"
+    rb"|postgres|localhost|basic|bearer|digest|\.+|-+|_+|#+|\?+|x+|0+|1+"
+)
+_DOTTED = compiled(rb"[A-Za-z_$][A-Za-z0-9_$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][A-Za-z0-9_$]*)+")
+_IDENTIFIER = compiled(rb"_*[A-Za-z]+(?:[_-][A-Za-z]+)*[_:]*")
+_CALL_ID = compiled(rb"(?:call|toolu|msg|req|resp|rs|fc|chatcmpl|run|thread|srvtoolu)[_-].*")
+_PATH = compiled(rb"(?:[a-z]+:)?\.{0,2}/[^+=]*|[A-Za-z]:\\.*|[^\s]*/[^\s]*\.[a-z]{1,5}")
+_WORDY = compiled(rb"(?:[a-z]+[-_])+[a-z]*|(?:[A-Z]+[-_])+[A-Z]*")
+_DIGIT = frozenset(b"0123456789")
+_LETTER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz")
+
+
+def entropy(value: bytes) -> float:
+    """Shannon entropy in bits per byte."""
+    total = len(value)
+    return -sum(n / total * math.log2(n / total) for n in Counter(value).values())
+
+
+def placeholder(value: bytes) -> bool:
+    """True for text that stands where a secret would."""
+    return _PLACEHOLDER.fullmatch(value) is not None
+
+
+def wordy(value: bytes) -> bool:
+    """True for words joined by hyphens (`your-key-here`): no issued token looks like that."""
+    return _WORDY.fullmatch(value) is not None
+
+
+def plausible_leaf(value: bytes, key: Strength) -> bool:
+    """Is a whole value under this key a secret? The structure already says where it ends."""
+    if key is Strength.WEAK:
+        return _random(value)
+    return STRONG_BYTES_MIN <= len(value) <= VALUE_BYTES_MAX and not (
+        any(space in value for space in b" \t\r\n") or placeholder(value) or _code(value)
+    )
+
+
+def plausible_quoted(value: bytes, key: Strength) -> bool:
+    """Is a quoted literal in running text a secret?"""
+    if not plausible_leaf(value, key):
+        return False
+    return key is Strength.WEAK or not _IDENTIFIER.fullmatch(value) or _mixed(value)
+
+
+def plausible_bare(value: bytes, key: Strength, *, environment: bool) -> bool:
+    """Is an unquoted value in running text a secret? Code is full of names that are not.
+
+    `environment` says that it stands as in a `.env` file (`DB_PASSWORD=…`).
+    """
+    if key is Strength.WEAK:
+        return _random(value) and not _DOTTED.fullmatch(value)
+    least = STRONG_BYTES_MIN if environment else BARE_BYTES_MIN
+    if len(value) < least or not plausible_leaf(value, key):
+        return False
+    if _IDENTIFIER.fullmatch(value):
+        return environment and _mixed(value)
+    return not _DIGIT.isdisjoint(value) and not _LETTER.isdisjoint(value)
+
+
+def worth_spreading(value: bytes) -> bool:
+    """May a found secret be replaced wherever else it stands? Not when it could be a word."""
+    if len(value) < BARE_BYTES_MIN or placeholder(value):
+        return False
+    return (not _DIGIT.isdisjoint(value) and not _LETTER.isdisjoint(value)) or (
+        len(value) >= WEAK_BYTES_MIN and entropy(value) >= WEAK_ENTROPY_MIN
+    )
+
+
+def _mixed(value: bytes) -> bool:
+    """Letters without digits that still look random: both cases, no word shape, long."""
+    upper = sum(1 for byte in value if byte in _UPPER)
+    return (
+        len(value) >= WEAK_BYTES_MIN
+        and upper * 5 >= len(value)
+        and not _LOWER.isdisjoint(value)
+        and entropy(value) >= WEAK_ENTROPY_MIN
+        and b"_" not in value
+    )
+
+
+def _code(value: bytes) -> bool:
+    return _DOTTED.fullmatch(value) is not None or _PATH.fullmatch(value) is not None
+
+
+def _random(value: bytes) -> bool:
+    return (
+        WEAK_BYTES_MIN <= len(value) <= VALUE_BYTES_MAX
+        and not any(space in value for space in b" \t\r\n")
+        and not _DIGIT.isdisjoint(value)
+        and not _LETTER.isdisjoint(value)
+        and not placeholder(value)
+        and not _CALL_ID.fullmatch(value)
+        and not _code(value)
+        and entropy(value) >= WEAK_ENTROPY_MIN
+    )

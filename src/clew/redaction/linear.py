@@ -1,0 +1,82 @@
+"""The only door to regular expressions in this package: RE2, on bytes.
+
+RE2 never backtracks, so one search is linear in what it reads. Patterns see bytes one by
+one (Latin-1), which keeps offsets free of conversion and any input legal; spans are widened
+to whole UTF-8 characters afterwards. RE2 has no look-behind: what stands before a match is
+checked in plain Python by `starts_word`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+import re2  # type: ignore[import-untyped]
+
+MEMORY_BYTES = 64 << 20
+"""Upper bound of RE2's program and state cache for one pattern."""
+
+
+class Match(Protocol):
+    """A match: byte offsets into the searched text."""
+
+    def start(self, group: int = 0) -> int:
+        """Where the group begins; -1 when it took no part."""
+
+    def end(self, group: int = 0) -> int:
+        """Where the group ends; -1 when it took no part."""
+
+    def group(self, group: int = 0) -> bytes:
+        """The bytes of the group."""
+
+
+class Pattern(Protocol):
+    """A compiled pattern."""
+
+    groups: int
+
+    def search(self, text: bytes, pos: int = 0, endpos: int | None = None) -> Match | None:
+        """The first match at or after `pos`."""
+
+    def match(self, text: bytes, pos: int = 0, endpos: int | None = None) -> Match | None:
+        """A match that begins exactly at `pos`."""
+
+    def fullmatch(self, text: bytes, pos: int = 0, endpos: int | None = None) -> Match | None:
+        """A match that covers `pos` to `endpos`."""
+
+
+def compiled(pattern: bytes) -> Pattern:
+    """Compile `pattern` for bytes."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.max_mem = MEMORY_BYTES
+    options.log_errors = False
+    return cast("Pattern", re2.compile(pattern, options))
+
+
+WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+_COLOUR = compiled(rb"(?:\x1b|\\u001[bB]|\\x1[bB]|\\033|\\e)\[[0-9;]{0,12}m")
+_COLOUR_BYTES_MAX = 20
+
+
+def starts_word(data: bytes, start: int) -> bool:
+    r"""True when a word may begin at `start`.
+
+    A letter before it does not count when it ends an escape (`\n`, `\u0022`, `%22`) or a
+    terminal colour: text that was serialised once more is still searched.
+    """
+    if start == 0 or data[start - 1] not in WORD:
+        return True
+    if data[start - 1] in b"nrtbf" and data[start - 2 : start - 1] == b"\\":
+        return True
+    if data[max(0, start - 3) : start - 2] == b"%" and _HEX.issuperset(data[start - 2 : start]):
+        return True
+    if data[max(0, start - 6) : start - 4] == b"\\u" and _HEX.issuperset(data[start - 4 : start]):
+        return True
+    return data[start - 1] == ord("m") and _after_colour(data, start)
+
+
+def _after_colour(data: bytes, start: int) -> bool:
+    begin = max(0, start - _COLOUR_BYTES_MAX)
+    found = _COLOUR.search(data, begin, start)
+    return found is not None and found.end() == start

@@ -1,0 +1,169 @@
+r"""Checks for personal data: addresses, home folders, hosts on the public internet.
+
+What looks alike and is not personal stays: git remotes (`git@host:path`), version numbers
+with four parts, private and documentation networks, account names that nobody owns (`root`,
+`runner`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from clew.redaction.linear import WORD, Match, compiled, starts_word
+
+Span = tuple[int, int]
+
+LOCAL_BYTES_MAX = 64
+PATH_BYTES_MAX = 200
+CONTEXT_BYTES = 24
+
+_LOCAL = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._%+-")
+_TLD = frozenset(
+    b"com org net edu gov mil int info biz name pro museum aero coop jobs mobi tel travel "
+    b"dev app cloud tech online site email ai xyz shop store blog web page live life world "
+    b"today group team systems solutions software digital agency company studio design media "
+    b"network services support academy school university health care clinic law finance bank "
+    b"capital ventures consulting engineering energy global international foundation ngo "
+    b"social community zone space host website local internal corp lan intranet home "
+    b"example test invalid localhost".split()
+)
+_NOT_CC = frozenset(b"py js ts rs go md sh rb cs vb hs kt ml".split())
+_NOBODY = frozenset(
+    b"root user users runner ubuntu debian centos fedora alpine node app admin vscode "
+    b"codespace docker jenkins git shared public default guest linuxbrew circleci travis "
+    b"username your-username yourname youruser you name me example test builder nobody "
+    b"homebrew all default_user vagrant pi ec2-user opc azureuser runneradmin "
+    b"containeradministrator".split()
+)
+_NO_REPLY = (b"noreply", b"no-reply", b"donotreply", b"do-not-reply")
+_REMOTE_PATH = compiled(rb":[A-Za-z0-9_.~-]*(?:/|[A-Za-z0-9_-]\.git\b)")
+
+_USER_INFO = compiled(rb"://[^\s/@:]{0,64}:$")
+"""`scheme://user:` before what looks like an address: it is a password and a host."""
+
+
+def email(data: bytes, match: Match) -> Span | None:
+    """The local part stands before the match. `git@host:path` is a remote, not a person."""
+    start, end = match.start(), match.end()
+    least = max(0, start - LOCAL_BYTES_MAX)
+    begin = start
+    while begin > least and data[begin - 1] in _LOCAL:
+        begin -= 1
+    while begin < start and (data[begin] in b".%+-" or not starts_word(data, begin)):
+        begin += 1
+    local = data[begin:start].lower()
+    if not local or local in (b"git", b"hg", b"svn") or local in _NO_REPLY:
+        return None
+    if _REMOTE_PATH.match(data, end, min(len(data), end + PATH_BYTES_MAX)):
+        return None
+    if data[begin - 1 : begin] == b":" and _USER_INFO.search(
+        data[max(0, begin - PATH_BYTES_MAX) : begin]
+    ):
+        return None
+    return (begin, end) if _top_level(data[start:end]) else None
+
+
+def _top_level(domain: bytes) -> bool:
+    last = domain.rpartition(b".")[2].lower()
+    return last in _TLD or (len(last) == 2 and last not in _NOT_CC)
+
+
+def somebody(name: bytes) -> bool:
+    """True for an account name that may be a person's."""
+    return name.lower() not in _NOBODY
+
+
+def home(data: bytes, match: Match) -> Span | None:
+    """`/home/NAME` and `/Users/NAME` as part of an absolute path, not of a URL's."""
+    start = match.start()
+    least = max(0, start - PATH_BYTES_MAX)
+    begin = start
+    while begin > least and (data[begin - 1] in _LOCAL or data[begin - 1] in b"/:"):
+        begin -= 1
+    too_long = start - begin == PATH_BYTES_MAX
+    if not too_long and not _absolute(data, start, data[begin:start]):
+        return None
+    return _named(match)
+
+
+_HOST_PATH = compiled(rb"(?i)(?:file:/{2,3}(?:[a-z]:)?|/?[a-z]:|-[a-z])")
+
+
+def _absolute(data: bytes, start: int, before: bytes) -> bool:
+    """Is the path that reads `before` up to `start` an absolute one on this machine?"""
+    if not before or _HOST_PATH.fullmatch(before):
+        return True
+    if data[start - 1] in WORD and starts_word(data, start):
+        return True
+    if b"://" in before:
+        return before.lower().endswith(b"file://")
+    last = before.rpartition(b":")[2]
+    return not last or last.startswith(b"/")
+
+
+def _named(match: Match) -> Span | None:
+    name = match.group(1).rstrip(b".-@")
+    if not name or not somebody(name):
+        return None
+    return match.start(1), match.start(1) + len(name)
+
+
+def home_windows(data: bytes, match: Match) -> Span | None:
+    r"""`C:\Users\NAME`, with each backslash written one to four times."""
+    before = data[max(0, match.start() - 1) : match.start()]
+    return _named(match) if before in (b":", b"", b"\\", b"%", b'"', b"'", b" ") else None
+
+
+def home_slug(data: bytes, match: Match) -> Span | None:
+    """Claude Code's folder names: `-home-NAME-project` at the beginning of a path part."""
+    start = match.start()
+    before = data[start - 1 : start] if start else b""
+    if before and before not in b"/\\\"' \t\n:=(`[":
+        return None
+    return _named(match)
+
+
+_VERSION_BEFORE = compiled(
+    rb"(?i)(?:version|\bver|\brelease|\bbuild|\bsections?|\bchapters?|\brev|\bupgrade to|\boid)"
+    rb"[\"'\s:=(\\]{0,6}$|(?:^|[^a-z0-9])v$|[=~<>!^]=?\s{0,2}$|[a-z0-9_)]/$|[a-z0-9_][-_]$|[0-9.]$"
+)
+_ASSIGNED = compiled(
+    rb"(?i)(?:ip|host|addr|address|server|dns|gateway|peer|client|remote)[a-z_]*\s{0,2}=\s{0,2}$"
+)
+
+
+def ipv4(data: bytes, match: Match) -> Span | None:
+    """A public IPv4 address that is not a version number."""
+    start, end = match.start(), match.end()
+    after = data[end : end + 2]
+    if after[:1].isalnum() or after[:1] == b"_":
+        return None
+    if after[:1] in (b".", b"-", b"+") and after[1:2].isalnum():
+        return None
+    before = data[max(0, start - CONTEXT_BYTES) : start]
+    if _VERSION_BEFORE.search(before) and not _is_address(before):
+        return None
+    return (start, end) if _public(match.group()) else None
+
+
+def _is_address(before: bytes) -> bool:
+    return before.endswith(b"//") or _ASSIGNED.search(before) is not None
+
+
+def ipv6(data: bytes, match: Match) -> Span | None:
+    """A public IPv6 address."""
+    start, end = match.start(), match.end()
+    text = match.group()
+    if text.endswith(b":") and not text.endswith(b"::"):
+        text, end = text[:-1], end - 1
+    if data[end : end + 1].isalnum() or data[start - 1 : start] == b":":
+        return None
+    return (start, end) if _public(text) else None
+
+
+def _public(text: bytes) -> bool:
+    try:
+        address = ipaddress.ip_address(text.decode("ascii"))
+    except ValueError:
+        return False
+    return address.is_global and not address.is_multicast

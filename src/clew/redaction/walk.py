@@ -1,0 +1,141 @@
+"""Every string of a JSON value, its keys included, with the key that it stands under.
+
+A string that is itself a JSON document (tool arguments, a JSON tool result) is opened,
+walked and written again only when something in it changed: it parses afterwards if it did
+before. A pair like `{"name": "DB_PASSWORD", "value": "…"}` counts as key and value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from clew.errors import Invalid
+
+if TYPE_CHECKING:
+    from clew.model import JSON
+
+DEPTH_MAX = 200
+"""Nesting beyond this is refused; nothing that an agent writes comes near."""
+DOCUMENTS_DEPTH_MAX = 6
+"""JSON inside a JSON string inside a JSON string …; deeper text is searched as text."""
+
+OnText = Callable[[str, str, str], str]
+"""`(text, key it stands under, path) -> replacement`. A key is passed under the key ""."""
+_NAMES = ("name", "key", "Name", "Key", "NAME", "KEY")
+_VALUES = ("value", "Value", "VALUE")
+
+
+class Walker:
+    """Rebuilds a JSON value, asking `on_text` for each string.
+
+    `opens` says of a text whether it is worth opening as a document.
+    """
+
+    def __init__(self, on_text: OnText, opens: Callable[[str], bool], *, paths: bool) -> None:
+        self._on_text = on_text
+        self._opens = opens
+        self._paths = paths
+
+    def walk(self, value: JSON) -> JSON:
+        """The value with its strings replaced. Raises `Invalid` when it is nested too deep."""
+        return self._value(value, "", "", 0, 0)
+
+    def _value(self, value: JSON, key: str, path: str, depth: int, documents: int) -> JSON:
+        if isinstance(value, str):
+            return self._text(value, key, path, depth, documents)
+        if isinstance(value, dict):
+            return self._object(value, path, self._deeper(depth), documents)
+        if isinstance(value, (list, tuple)):
+            depth = self._deeper(depth)
+            return [
+                self._value(item, key, f"{path}/{n}" if self._paths else "", depth, documents)
+                for n, item in enumerate(value)
+            ]
+        if type(value) is int and key and abs(value) > 99_999:
+            text = self._on_text(str(value), key, path)
+            return value if text == str(value) else text
+        return value
+
+    def _deeper(self, depth: int) -> int:
+        if depth >= DEPTH_MAX:
+            raise Invalid(
+                f"the value is nested deeper than {DEPTH_MAX} levels and cannot be searched for "
+                "secrets; leave this session out of the export"
+            )
+        return depth + 1
+
+    def _object(
+        self, value: dict[str, JSON], path: str, depth: int, documents: int
+    ) -> dict[str, JSON]:
+        out: dict[str, JSON] = {}
+        named = _named(value)
+        for number, (key, item) in enumerate(value.items()):
+            new_key = self._on_text(key, "", f"{path}/#{number}" if self._paths else "")
+            under = named if named and key in _VALUES else key
+            below = ""
+            if self._paths:
+                shown = key if new_key == key and key.isidentifier() else f"#{number}"
+                below = f"{path}/{shown}"
+            out[_free(out, new_key)] = self._value(item, under, below, depth, documents)
+        return out
+
+    def _text(self, text: str, key: str, path: str, depth: int, documents: int) -> str:
+        if documents < DOCUMENTS_DEPTH_MAX and _bracketed(text) and self._opens(text):
+            try:
+                document, repeated = _parsed(text)
+            except (ValueError, RecursionError):
+                return self._on_text(text, key, path)
+            where = f"{path}/(json)" if self._paths else ""
+            new = self._value(document, key, where, depth, documents + 1)
+            return text if new == document and not repeated else _written(new, text)
+        return self._on_text(text, key, path)
+
+
+def _named(value: dict[str, JSON]) -> str:
+    if len(value) > 1 and any(name in value for name in _VALUES):
+        for name in _NAMES:
+            if isinstance(value.get(name), str):
+                return str(value[name])
+    return ""
+
+
+def _free(taken: dict[str, JSON], key: str) -> str:
+    """Two keys may get one placeholder; neither value may be lost."""
+    if key not in taken:
+        return key
+    number = 2
+    while f"{key}_{number}" in taken:
+        number += 1
+    return f"{key}_{number}"
+
+
+def _bracketed(text: str) -> bool:
+    first, last = text[:64].lstrip()[:1], text[-64:].rstrip()[-1:]
+    return first + last in ("{}", "[]", '""') and len(text) > 2
+
+
+def _parsed(text: str) -> tuple[JSON, bool]:
+    """The document, and whether an object repeats a key (the earlier value is not seen)."""
+    repeated = False
+
+    def pairs(items: list[tuple[str, JSON]]) -> dict[str, JSON]:
+        nonlocal repeated
+        made = dict(items)
+        repeated = repeated or len(made) != len(items)
+        return made
+
+    return json.loads(text, object_pairs_hook=pairs), repeated
+
+
+def _written(document: JSON, like: str) -> str:
+    """JSON in the manner of the text that it replaces."""
+    spaced = '": ' in like or '", ' in like
+    multiline = "\n" in like.strip()
+    return json.dumps(
+        document,
+        ensure_ascii=like.isascii(),
+        indent=2 if multiline else None,
+        separators=(",", ": ") if multiline else (", ", ": ") if spaced else (",", ":"),
+    )
