@@ -347,29 +347,36 @@ class Checkpointer:
         if self._pages < WAL_PAGES:
             return
         if self._pages >= WAL_PAGES_MAX:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._checkpoint(connection)
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._loop, name="clew-wal", daemon=True)
             self._thread.start()
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def _loop(self) -> None:
         connection = self._database._connect(writer=True)
-        connection.set_busy_timeout(0)
-        while not self._closing:
+        while True:
             self._wake.wait()
-            self._wake.clear()
             if self._closing:
                 break
-            try:
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            except apsw.BusyError:
-                continue  # another process is at it: that one's work is as good
-            except apsw.Error as error:
-                self._database._stop(f"a WAL checkpoint failed ({error}): reopen and verify")
-                break
+            # First the bulk, beside the writer; then, while the writer waits for a moment, the
+            # few pages that came meanwhile: only a WAL moved as a whole is begun anew.
+            self._checkpoint(connection)
+            with self._database._memory_lock:
+                self._checkpoint(connection)
+                self._pages = 0
+                self._wake.clear()
         connection.close()
+
+    def _checkpoint(self, connection: apsw.Connection) -> None:
+        try:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except (apsw.BusyError, apsw.LockedError):
+            return  # another process is at it: that one's work is as good
+        except apsw.Error as error:
+            self._database._stop(f"a WAL checkpoint failed ({error}): reopen and verify")
 
     def close(self) -> None:
         """Stop the thread."""

@@ -140,10 +140,12 @@ values (:session, :at_session, :at_seq, :last_seq, :last_seq + 1, :chain, :messa
     :audit_chain);
 
 -- name: head_look
-select h.session, s.project, s.id, s.status, h.at_session, h.at_seq, h.last_seq, h.chain,
+select h.session, (select project from session where key = h.session),
+    (select id from session where key = h.session),
+    (select status from session where key = h.session), h.at_session, h.at_seq, h.last_seq, h.chain,
     h.version, h.messages, h.moves, h.undo_top, h.audit_number, h.audit_chain, h.lease_holder,
     h.lease_token, h.lease_until_ms, h.first_seq
-from head h join session s on s.key = h.session where h.session = :session;
+from head h where h.session = :session;
 
 -- name: head_list
 select session, last_seq, first_seq from head order by session;

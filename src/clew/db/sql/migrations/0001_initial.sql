@@ -1,4 +1,4 @@
--- The ledger's first schema. $id and $bytes are filled in per dialect (see migrate.py).
+-- The ledger's first schema. $id, $key and $bytes are filled in per dialect (see migrate.py).
 -- Every key of what belongs to a session leads with (project, session): partitions need no
 -- other schema. Times are Unix milliseconds and only shown: order is `seq`.
 
@@ -43,7 +43,7 @@ create index session_imported on session (project, imported_from) where imported
 -- (at_session, at_seq) is the head, null at the root; last_seq the end of its own log;
 -- undo_top the newest move that undo() would take back.
 create table head (
-    session bigint primary key references session (key),
+    session $key references session (key),
     at_session bigint,
     at_seq bigint,
     last_seq bigint not null,
@@ -60,7 +60,6 @@ create table head (
     lease_token bigint not null default 0,
     lease_until_ms bigint
 );
-create index head_updated on head (updated_ms, session);
 
 -- A run of entries without a jump: from `start` up to the session's next line. Its first
 -- entry follows (parent_session, parent_seq), null at the root. A path is a few of these.
