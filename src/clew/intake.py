@@ -1,0 +1,337 @@
+"""Intake: the records of one source become entries of one session.
+
+Identity is the source's own record id. A file that begins with records which another session
+holds already (a fork or resume that copied its prefix) becomes a branch of that session. A
+record that says it follows an earlier one than the last (a rewind) moves the head there first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clew import audit, canonical, checkpoints
+from clew.db import Tx
+from clew.erase import was_erased
+from clew.log import Draft, Head, Place, append, lock_head, move_head, save_head, usage_row
+from clew.model import Origin, Reason, Record, Usage
+
+if TYPE_CHECKING:
+    from clew.ledger import Ledger
+
+NATIVE_BYTES = 16
+
+
+class Piece(msgspec.Struct):
+    """A record with its bytes."""
+
+    record: Record
+    body: bytes
+
+
+class _Item(msgspec.Struct):
+    """A record ready to be stored."""
+
+    record: Record
+    draft: Draft
+    native: bytes
+    named: bool
+    """True when the source itself gave the record an id."""
+
+
+class Intake:
+    """Takes one source into one session, batch by batch."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        importer: str,
+        path: str,
+        source: int | None = None,
+        session: int | None = None,
+        project: int | None = None,
+        *,
+        generation: int = 1,
+    ) -> None:
+        self._ledger = ledger
+        self._importer = importer
+        self._path = path
+        self._generation = generation
+        self._project = project
+        self._items: list[_Item] = []
+        self._resumed = source is not None
+        self.source = source
+        self.session = session
+        self.created = False
+        self.added = 0
+        self.known = 0
+        self.notes: list[tuple[int, str]] = []
+        self._counted = (0, 0)
+
+    def refused(self, origin: Origin) -> bool:
+        """True when this session was erased here: it does not come back by itself."""
+        with self._ledger._database.read() as tx:
+            return was_erased(tx, self._imported_from(origin))
+
+    def _imported_from(self, origin: Origin) -> str:
+        return f"{self._importer}:{origin.native_id}"
+
+    # --- before the transaction ---
+
+    def prepare(self, pieces: Sequence[Piece], fallback_ms: int) -> None:
+        """Make drafts: nonces and digests are computed once, outside the unit."""
+        self._items = []
+        time_ms = fallback_ms
+        for piece in pieces:
+            record = piece.record
+            time_ms = time_ms if record.time_ms is None else record.time_ms
+            if record.note:
+                self.notes.append((record.start, record.note))
+            self._items.append(self._item(record, piece.body, time_ms))
+
+    def _item(self, record: Record, body: bytes, time_ms: int) -> _Item:
+        name = record.native_id
+        text = name if name is not None else f"{record.start}:{canonical.content_id(body).hex()}"
+        draft = Draft(
+            kind=record.kind,
+            role=record.role,
+            time_ms=time_ms,
+            format=record.format,
+            body=body,
+            meta=_meta(record),
+            start=record.start,
+        )
+        native = canonical.content_id(f"{self._importer}\0{text}".encode())[:NATIVE_BYTES]
+        return _Item(record, draft, native, name is not None)
+
+    # --- in the transaction ---
+
+    def take(self, tx: Tx, origin: Origin) -> None:
+        """Store the prepared records. May run again after a lost lock."""
+        self._reset()
+        items = self._items
+        fork: Place | None = None
+        if self.session is None:
+            items, fork = self._open(tx, origin)
+        elif not self._resumed and self._generation > 1:
+            items = self._unknown(tx, items)
+        assert self.session is not None  # noqa: S101 - opened above
+        head = lock_head(tx, self.session)
+        if fork is not None and head.place != fork:
+            self._move(tx, head, "import", fork)
+        self._append_all(tx, head, items)
+        audit.record(
+            tx, head, self._ledger.actor, "import", importer=self._importer, records=self.added
+        )
+        save_head(tx, head)
+
+    def _reset(self) -> None:
+        self.added, self.known = self._counted
+        if self.created and not self._counted[0]:
+            self.session = self.source = None
+            self.created = False
+
+    def stored(self) -> None:
+        """The transaction was committed."""
+        self._counted = (self.added, self.known)
+        self._resumed = True
+
+    def _open(self, tx: Tx, origin: Origin) -> tuple[list[_Item], Place | None]:
+        """Find or make the session; gives the records to add and the fork point, if any."""
+        project = self._project_of(tx, origin)
+        self._project = project
+        name = self._imported_from(origin)
+        row = tx.one("session_by_import", project=project, imported_from=name)
+        fork: Place | None = None
+        if row is not None:
+            self.session = row[0]
+            items = self._unknown(tx, self._items)
+        else:
+            items, fork = self._shared_prefix(tx, project)
+            self.session = self._create(tx, origin, project, name, fork)
+            self.created = True
+        found = tx.one(
+            "source_add",
+            project=project,
+            session=self.session,
+            importer=self._importer,
+            path=self._path,
+            generation=self._generation,
+            empty=b"",
+            updated_ms=canonical.now_ms(),
+        )
+        assert found is not None  # noqa: S101 - an insert that returns
+        self.source = found[0]
+        return items, fork
+
+    def _project_of(self, tx: Tx, origin: Origin) -> int:
+        if self._ledger._scope is not None:
+            return self._ledger._scope
+        name = origin.project or "default"
+        row = tx.one("project_get", name=name)
+        if row is None:
+            tx.run("project_add", name=name, chain=canonical.genesis("project", name))
+            row = tx.one("project_get", name=name)
+        assert row is not None  # noqa: S101 - just added
+        key: int = row[0]
+        return key
+
+    def _create(
+        self, tx: Tx, origin: Origin, project: int, name: str, fork: Place | None
+    ) -> int:
+        forked = None
+        if fork is not None:
+            row = tx.one("session_by_key", session=fork.session)
+            forked = (row[2], fork.seq) if row else None
+        return checkpoints.new_session(
+            tx,
+            project,
+            self._ledger.actor,
+            id=canonical.new_id(),
+            agent=origin.agent,
+            place=fork,
+            forked_from=forked,
+            spawned_by=self._spawned_by(tx, origin, project),
+            imported_from=name,
+            created_ms=self._items[0].draft.time_ms if self._items else None,
+        )
+
+    def _spawned_by(self, tx: Tx, origin: Origin, project: int) -> str | None:
+        if origin.parent is None:
+            return "unknown" if origin.kind == "subagent" else None
+        imported = f"{self._importer}:{origin.parent}"
+        row = tx.one("session_by_import", project=project, imported_from=imported)
+        parent = row[2] if row else imported
+        return f"{parent}#{origin.parent_call}" if origin.parent_call else parent
+
+    def _shared_prefix(self, tx: Tx, project: int) -> tuple[list[_Item], Place | None]:
+        """Leave out the leading records that another session holds; the last is the fork."""
+        fork: Place | None = None
+        own: list[_Item] = []
+        for number, item in enumerate(self._items):
+            row = tx.one("record_get", project=project, native=item.native) if item.named else None
+            if row is not None:
+                fork = Place(*row)
+                self.known += 1
+                continue
+            if item.named:
+                return own + self._items[number:], fork
+            own.append(item)
+        return own, fork
+
+    def _unknown(self, tx: Tx, items: list[_Item]) -> list[_Item]:
+        """The records that the ledger does not hold yet."""
+        fresh = [
+            item
+            for item in items
+            if tx.one("record_get", project=self._project, native=item.native) is None
+        ]
+        self.known += len(items) - len(fresh)
+        return fresh
+
+    def _append_all(self, tx: Tx, head: Head, items: list[_Item]) -> None:
+        run: list[_Item] = []
+        for item in items:
+            if item.record.after is not None and self._rewinds(tx, head, run, item):
+                run = []
+            if item.record.compaction is not None:
+                self._append(tx, head, run)
+                run = []
+                self._compaction(tx, head, item)
+            else:
+                run.append(item)
+        self._append(tx, head, run)
+
+    def _rewinds(self, tx: Tx, head: Head, run: list[_Item], item: _Item) -> bool:
+        """Move the head to the record that this one says it follows."""
+        self._append(tx, head, run)
+        native = canonical.content_id(f"{self._importer}\0{item.record.after}".encode())
+        row = tx.one("record_get", project=head.project, native=native[:NATIVE_BYTES])
+        if row is None:
+            self.notes.append((item.record.start, f"it follows {item.record.after}, not found"))
+        elif Place(*row) != head.place:
+            self._move(tx, head, "rewind", Place(*row))
+        return True
+
+    def _move(self, tx: Tx, head: Head, action: str, to: Place) -> None:
+        move = move_head(tx, head, action, to, undoable=False)
+        origin = str(move.from_ or "root")
+        audit.record(
+            tx, head, self._ledger.actor, action, move=move.number, to=str(move.to),
+            **{"from": origin},
+        )
+
+    def _compaction(self, tx: Tx, head: Head, item: _Item) -> None:
+        """A foreign compaction: what it kept begins behind it; what was before is a checkpoint."""
+        pre = head.place
+        seq = head.last_seq + 1
+        record = item.record
+        meta = item.draft.facts() | {
+            "first_kept": [head.id, seq],
+            "reason": str(record.compaction or Reason.AUTO),
+        }
+        item.draft.meta = msgspec.json.encode(meta)
+        self._append(tx, head, [item])
+        checkpoints.add(
+            tx, head, self._ledger.actor,
+            label=f"before compaction ({record.compaction})",
+            reason=str(record.compaction), pre=pre, post=head.place,
+            tokens=(record.tokens_before, record.tokens_after),
+        )
+
+    def _append(self, tx: Tx, head: Head, items: Sequence[_Item]) -> None:
+        if not items:
+            return
+        for item in items:
+            item.draft.source = self.source
+        numbers = append(tx, head, [item.draft for item in items])
+        rows = [
+            {"project": head.project, "native": item.native, "session": head.key, "seq": seq}
+            for seq, item in zip(numbers, items, strict=True)
+        ]
+        tx.many("record_add", rows)
+        self._keep_usage(tx, head, numbers, items)
+        for item in items:
+            if item.record.title:
+                tx.run(
+                    "session_retitle",
+                    session=head.key,
+                    title=item.record.title,
+                    rank=item.record.title_rank,
+                )
+        self.added += len(items)
+
+    def _keep_usage(
+        self, tx: Tx, head: Head, numbers: range, items: Sequence[_Item]
+    ) -> None:
+        """One row a model call: records that repeat a call are joined before they are sent."""
+        rows: dict[bytes, dict[str, Any]] = {}
+        for seq, item in zip(numbers, items, strict=True):
+            usage: Usage | None = item.record.usage
+            if usage is None:
+                continue
+            row = usage_row(head.project, head.key, head.id, seq, item.draft.time_ms, usage)
+            known = rows.get(row["call"])
+            if known is not None:
+                for field in ("input", "output", "cache_read", "cache_write", "reasoning"):
+                    row[field] = max(row[field], known[field])
+            rows[row["call"]] = row
+        if rows:
+            tx.many("usage_set", list(rows.values()))
+
+
+def _meta(record: Record) -> bytes | None:
+    meta: dict[str, Any] = {}
+    if record.message_id is not None:
+        meta["message_id"] = record.message_id
+    if record.note is not None:
+        meta["note"] = record.note
+    if record.tokens_before is not None:
+        meta["tokens_before"] = record.tokens_before
+    if record.tokens_after is not None:
+        meta["tokens_after"] = record.tokens_after
+    return msgspec.json.encode(meta) if meta else None
+
+
