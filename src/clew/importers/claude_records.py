@@ -78,6 +78,7 @@ class _State(msgspec.Struct):
     consumed: int
     origin: Origin
     placed: bool
+    title: str | None
     titled: bool
     tip: str | None
     prompts: dict[str, list[str]]
@@ -134,7 +135,7 @@ class ClaudeReader(JsonlReader):
                 f"the reader's state is of version {known.version}, this one writes "
                 f"{STATE_VERSION}: read the source from its start"
             )
-        reader = cls(known.origin)
+        reader = cls(known.origin, title=known.title)
         reader._consumed = known.consumed
         reader._placed, reader._titled = known.placed, known.titled
         reader._tip, reader._prompts = known.tip, known.prompts
@@ -148,6 +149,7 @@ class ClaudeReader(JsonlReader):
                 self._consumed,
                 self.origin,
                 self._placed,
+                self._title,
                 self._titled,
                 self._tip,
                 self._prompts,
@@ -370,7 +372,8 @@ def _said(record: dict[str, JSON]) -> Message:
     queued = _queued(record)
     if queued is not None:
         return anthropic.decode({"role": "user", "content": queued})
-    role = kind if kind in _SPOKEN else "system"
+    told = kind or (message.get("role") if isinstance(message, dict) else None)
+    role = told if isinstance(told, str) and told in _SPOKEN else "system"
     content = text(record, "content") if kind == "system" else None
     part: Part = Text(content) if content else Unknown(kind or "record", record)
     return Message(role, (part,))

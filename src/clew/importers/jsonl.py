@@ -252,9 +252,19 @@ def _garbage(line: bytes, position: int, is_record: Callable[[dict[str, JSON]], 
     """What stands between a position and the next whole record of the line, or its end."""
     end = _next_record(line, position + 1, is_record)
     body = line[position:end].rstrip(b" \t\r")
-    torn = line[position] == ord("{")
-    note = "a torn record, cut before its end" if torn else "not a JSON object"
-    return Piece(0, body, None, note)
+    if line[position] == ord("{"):
+        return Piece(0, body, None, "a torn record, cut before its end")
+    return Piece(0, body, None, "JSON, but not an object" if _is_json(body) else "not JSON")
+
+
+def _is_json(body: bytes) -> bool:
+    if body.count(b"[") > DEPTH_MAX:
+        return False
+    try:
+        parse(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def _next_record(line: bytes, position: int, is_record: Callable[[dict[str, JSON]], bool]) -> int:
