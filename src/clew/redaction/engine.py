@@ -62,6 +62,11 @@ class Redactor:
         return len(self._literals)
 
     @property
+    def counts(self) -> dict[str, int]:
+        """Replacements so far, by rule."""
+        return self.report.counts
+
+    @property
     def not_spread(self) -> int:
         """Values found after the limit of `learned`; replaced only where a rule finds them."""
         return self._literals.refused

@@ -1,0 +1,315 @@
+"""Training rows: one JSON object per session, in Clew's own `clew-traj/1` shape.
+
+Chat messages with real tool calls and results in their places, what the model itself said
+marked (`sampled`) and what is fit to learn from marked (`train`), tool schemas, how it ended,
+and the telemetry that the ledger has. What is not known is `null`: never zero, never success.
+The other training formats are projections of this one. Described in `docs/trajectory.md`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import TYPE_CHECKING
+
+from clew.exporters.base import Row, Segment, iso
+from clew.exporters.outcome import judge, sampled
+from clew.exporters.pairing import Paired, Pairs, merged, pair
+from clew.exporters.schemas import arguments, inferred
+from clew.exporters.tally import Tally
+from clew.model import (
+    JSON,
+    File,
+    Image,
+    Message,
+    SessionInfo,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Unknown,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA = "clew-traj/1"
+LOST = '{"status":"lost"}'
+"""The content of a result that never came."""
+
+
+def trajectory(session: SessionInfo, segments: Sequence[Segment]) -> Row:
+    """The row of one session. `segments` hold its full history, oldest first."""
+    history, starts = _joined(segments)
+    pairs = pair(history)
+    tally = Tally(history)
+    messages, firsts = _Writer(history, pairs, tally, starts).messages()
+    end = judge(history, pairs)
+    times = [message.time_ms for message in history if message.time_ms > 0]
+    models = [_model(message) for message in history if sampled(message) and _model(message)]
+    providers = [message.usage.provider for message in history if message.usage]
+    return {
+        "schema": SCHEMA,
+        "session_id": session.id,
+        "branch_id": None if session.head is None else str(session.head),
+        "title": session.title,
+        "agent": session.agent,
+        "forked_from": None if session.forked_from is None else str(session.forked_from),
+        "spawned_by": session.spawned_by,
+        "messages": messages,
+        "segments": _segments(segments, firsts, len(messages)),
+        "tools": inferred(one.call for one in pairs.calls),
+        "tools_source": "inferred",
+        "tool_calls": [_summary(one) for one in pairs.calls],
+        "outcome": end.outcome,
+        "outcome_rule": end.rule,
+        "outcome_source": end.source,
+        "tier": None,
+        "complexity_score": None,
+        "model_used": models[-1] if models else None,
+        "provider_used": next((name for name in reversed(providers) if name), None),
+        "tokens_in": tally.total("input"),
+        "tokens_out": tally.total("output"),
+        "tokens_cache_read": tally.total("cache_read"),
+        "tokens_cache_write": tally.total("cache_write"),
+        "tokens_reasoning": tally.total("reasoning"),
+        "cost_usd": tally.cost,
+        "latency_ms": None,
+        "started_at": iso(min(times, default=session.created_ms)),
+        "ended_at": iso(max(times, default=session.updated_ms)),
+        "notes": _notes(pairs),
+        "redaction": None,
+    }
+
+
+def _joined(segments: Sequence[Segment]) -> tuple[list[Message], list[int]]:
+    """One history, and the index at which each segment begins."""
+    history: list[Message] = []
+    starts: list[int] = []
+    for segment in segments:
+        starts.append(len(history))
+        made = segment.compaction
+        if made is not None and made.summary and not any(m.summary for m in segment.messages):
+            history.append(Message("user", (Text(made.summary),), summary=True))
+        history += merged(segment.messages)
+    return history, starts
+
+
+def _model(message: Message) -> str | None:
+    return message.model or (message.usage.model if message.usage else None)
+
+
+class _Writer:
+    """Writes the messages of a history, each call followed by its result."""
+
+    def __init__(
+        self, history: list[Message], pairs: Pairs, tally: Tally, starts: list[int]
+    ) -> None:
+        self._history = history
+        self._pairs = pairs
+        self._tally = tally
+        self._starts = starts
+        self._out: list[Row] = []
+        self._segment = 0
+        self._unfit: str | None = None
+        """Why what follows in this segment is not fit to learn from."""
+        self._waiting_until = -1
+        """Up to this message the model worked without a result that is shown earlier."""
+
+    def messages(self) -> tuple[list[Row], list[int]]:
+        """The messages, and the index at which each segment begins among them."""
+        firsts: list[int] = []
+        for index, message in enumerate(self._history):
+            while len(firsts) < len(self._starts) and self._starts[len(firsts)] <= index:
+                self._segment = len(firsts)
+                firsts.append(len(self._out))
+                self._unfit = None
+            if message.role == "assistant":
+                self._assistant(index, message)
+            else:
+                self._other(message)
+        firsts += [len(self._out)] * (len(self._starts) - len(firsts))
+        return self._out, firsts
+
+    def _begin(self, role: str, message: Message | None, content: JSON) -> Row:
+        row: Row = {"id": f"m{len(self._out) + 1}", "role": role, "content": content}
+        if message is not None:
+            row["at"] = [str(position) for position in message.at]
+            row["time"] = iso(message.time_ms)
+            if message.meta:
+                row["meta"] = True
+            if message.summary:
+                row["kind"] = "compaction"
+        row |= {"segment": self._segment, "sampled": False, "train": False}
+        self._out.append(row)
+        return row
+
+    def _other(self, message: Message) -> None:
+        """What a person or the agent said. Results stand with their calls, not here."""
+        parts = [part for part in message.parts if not isinstance(part, ToolResult)]
+        if parts:
+            role = "system" if message.role == "system" else "user"
+            self._begin(role, message, _content(parts))
+
+    def _assistant(self, index: int, message: Message) -> None:
+        calls = self._pairs.by_message.get(index, [])
+        row = self._begin("assistant", message, message.text)
+        row["sampled"] = sampled(message)
+        reason = self._why_not(index, message, calls)
+        row["train"] = row["sampled"] and reason is None
+        if row["sampled"] and reason is not None:
+            row["train_rule"] = reason
+        _reasoning(row, message)
+        attached = [
+            _part(part) for part in message.parts if isinstance(part, Image | File | Unknown)
+        ]
+        if attached:
+            row["parts"] = attached
+        if calls:
+            row["tool_calls"] = [_call(one) for one in calls]
+        if row["sampled"]:
+            row["telemetry"] = self._telemetry(index, message)
+        for one in calls:
+            self._result(one)
+
+    def _why_not(self, index: int, message: Message, calls: list[Paired]) -> str | None:
+        if self._unfit is not None:
+            return self._unfit
+        if index < self._waiting_until:
+            return "before-late-result"
+        if any(arguments(one.call) is None for one in calls):
+            return "invalid-arguments"
+        return None if message.parts else "empty"
+
+    def _result(self, one: Paired) -> None:
+        row = self._begin("tool", None, LOST)
+        row |= {"tool_call_id": one.id, "name": one.call.name, "is_error": False}
+        if one.result is None:
+            row |= {"status": "lost"}
+            self._unfit = "after-lost-result"
+            return
+        source = self._history[one.answered]
+        row["content"] = _content(list(one.result.parts))
+        row["is_error"] = one.result.is_error
+        row["at"] = [str(position) for position in source.at]
+        row["time"] = iso(source.time_ms)
+        if one.result.synthetic:
+            row["status"] = "synthetic"
+        elif one.late:
+            row["status"] = "late"
+            self._waiting_until = max(self._waiting_until, one.answered)
+
+    def _telemetry(self, index: int, message: Message) -> Row:
+        usage = self._tally.by_message.get(index)
+        return {
+            "request_id": message.usage.key if message.usage else None,
+            "tier": None,
+            "complexity_score": None,
+            "model": _model(message),
+            "provider": message.usage.provider if message.usage else None,
+            "tokens_in": usage.input if usage else None,
+            "tokens_out": usage.output if usage else None,
+            "cached": usage.cache_read if usage else None,
+            "latency_ms": None,
+        }
+
+
+def _reasoning(row: Row, message: Message) -> None:
+    thinking = [part for part in message.parts if isinstance(part, Thinking)]
+    text = "\n".join(part.text for part in thinking if part.text)
+    if text:
+        row["reasoning_content"] = text
+    if any(not part.text and (part.data or part.signature or part.id) for part in thinking):
+        # Signatures and encrypted reasoning are bound to their provider: a mark, never text.
+        row["reasoning_opaque"] = True
+
+
+def _call(one: Paired) -> Row:
+    text = one.call.arguments or "{}"
+    return {
+        "id": one.id,
+        "type": "function",
+        "function": {"name": one.call.name, "arguments": text},
+    }
+
+
+def _content(parts: Sequence[JSON]) -> str | list[Row]:
+    """A string when there are only words; otherwise the parts in their order."""
+    if all(isinstance(part, Text) for part in parts):
+        return "\n".join(part.text for part in parts)
+    return [_part(part) for part in parts if not isinstance(part, ToolCall | Thinking)]
+
+
+def _part(part: JSON) -> Row:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, Image):
+        return {"type": "image", **_body(part.media_type, part.data, part.url)}
+    if isinstance(part, File):
+        about = _body(part.media_type, part.data, part.url)
+        return {"type": "file", "name": part.name, "file_id": part.file_id, **about}
+    return {"type": "unknown", "of": part.type}
+
+
+def _body(media_type: str | None, data: str | None, url: str | None) -> Row:
+    """What identifies a body that is not in the row."""
+    if data is None and url is not None and url.startswith("data:"):
+        head, _, data = url.partition(",")
+        media_type = media_type or head[len("data:") :].partition(";")[0] or None
+        url = None
+    if data is None:
+        return {"media_type": media_type, "sha256": None, "bytes": None, "url": url}
+    try:
+        raw = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raw = data.encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(raw).hexdigest()
+    return {"media_type": media_type, "sha256": digest, "bytes": len(raw), "url": url}
+
+
+def _segments(segments: Sequence[Segment], firsts: list[int], count: int) -> list[Row]:
+    out: list[Row] = []
+    for number, segment in enumerate(segments):
+        end = firsts[number + 1] if number + 1 < len(firsts) else count
+        made = segment.compaction
+        out.append(
+            {
+                "segment": number,
+                "parent": number - 1 if number else None,
+                "first": firsts[number],
+                "count": end - firsts[number],
+                "compaction": None
+                if made is None
+                else {
+                    "reason": str(made.reason),
+                    "first_kept": str(made.first_kept),
+                    "tokens_before": made.tokens_before,
+                    "tokens_after": made.tokens_after,
+                    "model": made.model,
+                },
+            }
+        )
+    return out
+
+
+def _summary(one: Paired) -> Row:
+    if one.result is None:
+        status = "lost"
+    elif one.result.synthetic:
+        status = "synthetic"
+    else:
+        status = "error" if one.result.is_error else "ok"
+    return {"id": one.id, "name": one.call.name, "status": status}
+
+
+def _notes(pairs: Pairs) -> dict[str, int]:
+    """How often the history did not fit the format, and was made to."""
+    return {
+        "lost_results": sum(one.result is None for one in pairs.calls),
+        "late_results": sum(one.late for one in pairs.calls),
+        "orphan_results": pairs.orphans,
+        "duplicate_results": pairs.duplicates,
+        "renamed_calls": pairs.renamed,
+        "invalid_arguments": sum(arguments(one.call) is None for one in pairs.calls),
+    }
