@@ -26,6 +26,9 @@ FIXTURES = REPO.parent / "shared" / "fixtures"
 SAMPLES = REPO / "samples" / "claude-code" / "projects"
 INPUTS = sorted(GOLDEN.rglob("*.jsonl"))
 
+KEYS = ["type", "message", "content", "uuid", "parentUuid", "timestamp", "usage", "text"]
+KEYS += ["attachment", "prompt", "subtype", "compactMetadata", "role"]
+
 importers.register_decoders()
 
 
@@ -159,7 +162,7 @@ def test_any_wreckage_reads_the_same_in_two_steps_and_keeps_every_byte(
 def test_a_gap_between_chunks_is_refused() -> None:
     reader = claude_code.open(Path("x.jsonl"))
     reader.feed(line(1)[:10], 0)
-    with pytest.raises(Invalid, match="byte 12 .* 10 comes next"):
+    with pytest.raises(Invalid, match=r"byte 12 .* 10 comes next"):
         reader.feed(b"...", 12)
 
 
@@ -314,11 +317,7 @@ def test_an_odd_record_reads_as_unknown_and_never_fails(value: Any) -> None:
         lambda inner: (
             st.lists(inner, max_size=4)
             | st.dictionaries(
-                st.sampled_from(
-                    ["type", "message", "content", "uuid", "parentUuid", "timestamp", "usage"]
-                    + ["attachment", "prompt", "subtype", "compactMetadata", "role", "text"]
-                )
-                | st.text(max_size=3),
+                st.sampled_from(KEYS) | st.text(max_size=3),
                 inner
                 | st.sampled_from(["user", "assistant", "system", "attachment", "summary"])
                 | st.sampled_from(["queued_command", "compact_boundary", "text", "tool_use"]),
@@ -429,18 +428,11 @@ def test_a_sub_agent_without_its_meta_or_with_a_torn_one_still_has_its_parent(
 
 # --- an independent reader's facts -------------------------------------------------------
 
-FACTS = [
-    "records",
-    "bad_lines",
-    "glued_lines",
-    "calls",
-    "results",
-    "calls_without_result",
-    "results_without_call",
-    "compactions",
-    "dup_uuids",
-    "sidechain",
-]
+FACTS = ["records", "bad_lines", "glued_lines", "calls", "results", "compactions", "dup_uuids"]
+FACTS += ["calls_without_result", "results_without_call", "sidechain"]
+TOKENS = frozenset(
+    ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"]
+)
 
 # Where the other reader and this one differ, and why this one is right:
 #   agent-sessions/…           their tool_use blocks were trimmed of `id`: a call that nothing
@@ -524,8 +516,3 @@ def test_the_facts_of_all_fixtures_are_those_of_an_independent_reader() -> None:
         wanted = {key: row[key] for key in (*FACTS, "models")} | {"usage": usage}
         wrong = {key for key in wanted if found[key] != wanted[key]}
         assert wrong == DIFFER.get(name, set()), (name, found, wanted)
-
-
-TOKENS = frozenset(
-    ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"]
-)
