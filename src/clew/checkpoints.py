@@ -262,7 +262,7 @@ def branch(
     assert row is not None  # noqa: S101 - it was read in this unit
     locked = Head(*row)
     audit.record(tx, locked, actor, "branch", to=id, at=str(at or "root"))
-    save_head(tx, locked)
+    save_head(tx, locked, touch=False)
     return key
 
 

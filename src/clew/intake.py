@@ -125,7 +125,7 @@ class Intake:
         audit.record(
             tx, head, self._ledger.actor, "import", importer=self._importer, records=self.added
         )
-        save_head(tx, head)
+        save_head(tx, head, touch=False)
 
     def _reset(self) -> None:
         self.added, self.known = self._counted

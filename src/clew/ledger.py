@@ -304,8 +304,8 @@ class Ledger:
 
         return source_bytes(self, self.get(session))
 
-    def trajectory(self, session: str) -> list[dict[str, JSON]]:
-        """A session as training samples: one row per segment between compactions."""
+    def trajectory(self, session: str) -> dict[str, JSON]:
+        """A session as a training row (see `clew.exporters.trajectory`), not redacted."""
         from clew.trajectories import rows_of
 
         return rows_of(self, self.get(session))
@@ -479,7 +479,10 @@ class Ledger:
             else:
                 future.set_result(job.value)
 
-        self._database.submit(unit, order, lambda job: loop.call_soon_threadsafe(settle, job))
+        def done(job: Job) -> None:
+            loop.call_soon_threadsafe(settle, job)
+
+        self._database.submit(unit, order, done)
         try:
             result = await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -554,6 +557,10 @@ class Ledger:
 
     def _note_backup(self, tx: Tx, path: Path) -> None:
         tx.run("meta_set", name=f"backup:{path.absolute()}", value=str(canonical.now_ms()))
+        self._record(tx, "backup", file=path.name)
+
+    def _record(self, tx: Tx, action: str, **facts: JSON) -> None:
+        """Put what concerns the whole ledger on the chain of this handle's project."""
         owner = self._scope
         if owner is None:
             row = tx.one("project_get", name=DEFAULT_PROJECT)
@@ -565,7 +572,7 @@ class Ledger:
                 )
                 row = tx.one("project_get", name=DEFAULT_PROJECT)
             owner = row[0] if row else 0
-        audit.record_project(tx, owner, self.actor, "backup", file=path.name)
+        audit.record_project(tx, owner, self.actor, action, **facts)
 
     # --- search ---
 

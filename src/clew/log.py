@@ -150,8 +150,8 @@ def look_head(tx: Tx, session: int) -> Head:
     return Head(*row)
 
 
-def save_head(tx: Tx, head: Head) -> None:
-    """Write back what a unit changed, other than by `append`."""
+def save_head(tx: Tx, head: Head, *, touch: bool = True) -> None:
+    """Write back what a unit changed, other than by `append`. `touch` makes it the newest."""
     changed = tx.run(
         "head_saved",
         session=head.key,
@@ -162,7 +162,7 @@ def save_head(tx: Tx, head: Head) -> None:
         undo_top=head.undo_top,
         audit_number=head.audit_number,
         audit_chain=head.audit_chain,
-        updated_ms=canonical.now_ms(),
+        updated_ms=canonical.now_ms() if touch else None,
         version=head.version,
     )
     if changed != 1:

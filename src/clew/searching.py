@@ -20,7 +20,7 @@ from clew import reading
 from clew.canonical import now_ms
 from clew.db import Tx
 from clew.errors import ClewError, Invalid, Unavailable
-from clew.exporters.window import parse_since
+from clew.window import parse_since
 from clew.log import Bodies, make_entry
 from clew.model import Entry, Hit, Kind, Results
 from clew.search.documents import KINDS, document, tools_of

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 import msgspec
 
 from clew import audit, canonical, checkpoints, compaction, moves, reading, tokens, view
+from clew.checkpoints import Diff
 from clew.config import Config
 from clew.db import Tx
 from clew.drafts import message_draft, own_draft
@@ -134,7 +135,7 @@ class Session:
         with self._read() as tx:
             return reading.move_list(tx, self._key, limit)
 
-    def diff(self, a: At, b: At) -> checkpoints.Diff:
+    def diff(self, a: At, b: At) -> Diff:
         """What the path to `b` holds that the path to `a` does not, and the other way round."""
         with self._read() as tx:
             return checkpoints.diff(tx, self._resolve(tx, a), self._resolve(tx, b))

@@ -11,7 +11,7 @@ import msgspec
 from clew.canonical import now_ms
 from clew.db import Tx
 from clew.errors import ClewError, Invalid
-from clew.exporters.window import parse_since
+from clew.window import parse_since
 from clew.model import AuditRecord
 
 if TYPE_CHECKING:

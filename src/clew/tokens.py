@@ -20,8 +20,10 @@ Counter = Callable[[Message], int]
 
 MESSAGE_TOKENS: Final = 4
 """What a role and its delimiters cost."""
-CALL_TOKENS: Final = 12
-"""What the frame of a tool call or a result costs."""
+CALL_TOKENS: Final = 50
+"""What the frame of a tool call costs: models write it in more words than JSON shows."""
+RESULT_TOKENS: Final = 12
+"""What the frame of a tool's result costs."""
 IMAGE_TOKENS: Final = 1_500
 """A picture of about one megapixel, whatever its bytes."""
 FILE_TOKENS: Final = 3_000
@@ -36,11 +38,11 @@ _THREE_BYTE = bytes(range(0xE0, 0xF0))
 _FOUR_BYTE = bytes(range(0xF0, 0xF5))
 _CONTINUATION = bytes(range(0x80, 0xC0))
 
-_LETTER_WEIGHT = 0.205
-_DIGIT_WEIGHT = 0.55
-_BLANK_WEIGHT = 0.07
-_MARK_WEIGHT = 0.55
-_TWO_BYTE_WEIGHT = 0.45
+_LETTER_WEIGHT = 0.245
+_DIGIT_WEIGHT = 0.65
+_BLANK_WEIGHT = 0.08
+_MARK_WEIGHT = 0.68
+_TWO_BYTE_WEIGHT = 0.5
 _THREE_BYTE_WEIGHT = 1.0
 _FOUR_BYTE_WEIGHT = 2.0
 
@@ -77,7 +79,7 @@ def _count_part(part: Part) -> int:
         case ToolCall(_, name, arguments):
             return CALL_TOKENS + estimate(name) + estimate(arguments)
         case ToolResult():
-            return CALL_TOKENS + sum(map(_count_part, part.parts))
+            return RESULT_TOKENS + sum(map(_count_part, part.parts))
         case Thinking():
             return _count_thinking(part)
         case Image():

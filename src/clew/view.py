@@ -470,6 +470,6 @@ def _always_kept(messages: Sequence[Message]) -> list[bool]:
     leading = True
     for message in messages:
         system = message.role == "system"
-        leading = leading and (system or message.summary)
+        leading = leading and (system or (message.summary and not _speaks_as_model(message)))
         stays.append(system or leading)
     return stays

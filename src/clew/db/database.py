@@ -70,7 +70,7 @@ class Database(Protocol):
     def write(self, unit: Unit[T], order: int = 0) -> T:
         """Run a unit and return once it is committed. `order` is the session it touches."""
 
-    def submit(self, unit: Unit[T], order: int, done: Callable[[Job[T]], None]) -> None:
+    def submit(self, unit: Unit[T], order: int, done: Callable[[Job], None]) -> None:
         """Queue a unit for the writer thread; `done` is called there after the commit."""
 
     def sync(self) -> None:

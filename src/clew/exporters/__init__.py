@@ -3,6 +3,6 @@
 from clew.exporters.base import Row, Segment, line, segments
 from clew.exporters.files import Written, write
 from clew.exporters.trajectory import trajectory
-from clew.exporters.window import parse_since
+from clew.window import parse_since
 
 __all__ = ["Row", "Segment", "Written", "line", "parse_since", "segments", "trajectory", "write"]

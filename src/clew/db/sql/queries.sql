@@ -158,7 +158,8 @@ where session = :session and version = :version;
 -- name: head_saved
 update head set at_session = :at_session, at_seq = :at_seq, messages = :messages,
     moves = :moves, undo_top = :undo_top, audit_number = :audit_number,
-    audit_chain = :audit_chain, updated_ms = :updated_ms, version = version + 1
+    audit_chain = :audit_chain,
+    updated_ms = coalesce(cast(:updated_ms as bigint), updated_ms), version = version + 1
 where session = :session and version = :version;
 
 -- name: head_audited

@@ -1,0 +1,178 @@
+"""Export: which sessions, in what order, through which redaction, to where.
+
+The rows are made one session at a time, so an export of any size runs in bounded memory. The
+order is that of the sessions' first appearance in the ledger: the same ledger gives the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from clew import reading
+from clew.canonical import now_ms
+from clew.db import Tx
+from clew.errors import Invalid
+from clew.exporters import files
+from clew.exporters.base import Row, segments
+from clew.exporters.trajectory import trajectory
+from clew.log import look_head, path
+from clew.model import Compaction, Kind
+from clew.redaction import Redactor
+from clew.window import parse_since
+
+if TYPE_CHECKING:
+    from clew.ledger import Ledger
+    from clew.session import Session
+
+TIERS = ("SIMPLE", "MEDIUM", "COMPLEX", "REASONING")
+BY_KEY = 1_000_000_000
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """What an export wrote. `dropped` counts sessions that gave no row, by reason; `path` is
+    `None` for a stream; `redactions` counts replacements by rule."""
+
+    rows: int
+    bytes: int
+    sha256: str
+    path: Path | None
+    dropped: dict[str, int]
+    redacted: bool
+    redactions: dict[str, int]
+
+
+def rows_of(ledger: Ledger, session: Session) -> Row:
+    """See `Ledger.trajectory`."""
+    with ledger._database.read() as tx:
+        return _row(tx, session._key)
+
+
+def _row(tx: Tx, key: int) -> Row:
+    place = look_head(tx, key).place
+    entries = reading.entries_of(tx, path(tx, place))
+    messages = reading.messages_of(entries)
+    return trajectory(reading.info(tx, key), segments(messages, _cuts(entries, messages)))
+
+
+def _cuts(
+    entries: list[reading.Entry], messages: list[reading.Message]
+) -> list[tuple[int, Compaction]]:
+    """Each compaction on the path with the index of the first message behind it."""
+    order = {entry.position: number for number, entry in enumerate(entries)}
+    begins = [order[message.at[0]] for message in messages]
+    cuts = []
+    for number, entry in enumerate(entries):
+        if entry.kind == Kind.COMPACTION:
+            behind = sum(begin < number for begin in begins)
+            cuts.append((behind, reading.compaction_of(entry)))
+    return cuts
+
+
+def export(
+    ledger: Ledger,
+    *,
+    output: str | os.PathLike[str] | BinaryIO,
+    since: str | int | None,
+    until: str | int | None,
+    project: str | None,
+    sessions: Iterable[str] | None,
+    tier: str | None,
+    redact: bool,
+    overwrite: bool,
+    on_progress: Callable[[int, int], None] | None,
+) -> Exported:
+    """See `Ledger.export`."""
+    if tier is not None and tier not in TIERS:
+        raise Invalid(f"tier={tier!r} is not one of {', '.join(TIERS)}")
+    chosen = _chosen(ledger, since, until, project, sessions)
+    dropped: Counter[str] = Counter()
+    target = Path(output) if isinstance(output, (str, os.PathLike)) else output
+    redactor = Redactor(_key(ledger)) if redact else None
+    rows = _rows(ledger, chosen, tier, dropped, on_progress)
+    written = files.write(rows, target, redactor=redactor, overwrite=overwrite)
+    ledger._run(
+        lambda tx: ledger._record(
+            tx, "export", format="trajectory", rows=written.rows, redacted=redact,
+            bytes=written.bytes, sha256=written.sha256,
+        ),
+        0,
+    )
+    return Exported(
+        rows=written.rows,
+        bytes=written.bytes,
+        sha256=written.sha256,
+        path=written.path,
+        dropped=dict(dropped),
+        redacted=redact,
+        redactions=written.redactions,
+    )
+
+
+def _chosen(
+    ledger: Ledger,
+    since: str | int | None,
+    until: str | int | None,
+    project: str | None,
+    sessions: Iterable[str] | None,
+) -> list[int]:
+    """Keys of the sessions in the window, in the order in which the ledger got them."""
+    now = now_ms()
+    named = None if sessions is None else {ledger.get(id)._key for id in sessions}
+    with ledger._database.read() as tx:
+        rows = tx.all(
+            "session_list",
+            project=ledger._known_project(project),
+            status=None,
+            agent=None,
+            frontend=None,
+            user_id=None,
+            since_ms=parse_since(str(since), now) if since is not None else None,
+            until_ms=parse_since(str(until), now) if until is not None else None,
+            spawned=1,
+            before_ms=None,
+            before_key=None,
+            limit=BY_KEY,
+        )
+    keys = sorted(row[-1] for row in rows)
+    return keys if named is None else [key for key in keys if key in named]
+
+
+def _rows(
+    ledger: Ledger,
+    keys: list[int],
+    tier: str | None,
+    dropped: Counter[str],
+    on_progress: Callable[[int, int], None] | None,
+) -> Iterator[Row]:
+    for done, key in enumerate(keys):
+        with ledger._database.read() as tx:
+            row = _row(tx, key)
+        if not row["messages"]:
+            dropped["no messages"] += 1
+        elif tier is not None and row["tier"] != tier:
+            dropped["tier unknown" if row["tier"] is None else "other tier"] += 1
+        else:
+            yield row
+        if on_progress:
+            on_progress(done + 1, len(keys))
+
+
+def _key(ledger: Ledger) -> bytes:
+    """The ledger's own key for placeholders: equal values stay equal over its exports."""
+    fresh = secrets.token_hex(32)
+
+    def unit(tx: Tx) -> str:
+        row = tx.one("meta_get", name="pseudonym_key")
+        if row is None:
+            tx.run("meta_set", name="pseudonym_key", value=fresh)
+        return fresh if row is None else str(row[0])
+
+    return bytes.fromhex(ledger._database.write(unit))
