@@ -222,9 +222,9 @@ def _number_runs(messages: Sequence[Message]) -> list[int]:
             runs.append(-1)
         else:
             signed = _signed(message)
-            if not inside or (signed and not sealed):
+            if not inside or (signed and not sealed) or message.format != form:
                 run, sealed = run + 1, False
-            inside, sealed = True, sealed or signed
+            inside, sealed, form = True, sealed or signed, message.format
             runs.append(run)
     return runs
 

@@ -6,7 +6,7 @@ from collections import Counter as Tally
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from clew.rules.base import Findings, blank, blocks, fits, ids, objects, of_type, rule, turns
+from clew.rules.base import Findings, blank, blocks, fits, ids, objects, of_type, plain, rule, turns
 
 if TYPE_CHECKING:
     from clew.model import JSON
@@ -32,7 +32,7 @@ def _anthropic_user_first(request: JSON) -> Findings:
             yield path, f"begins with {turn.get('role')!r}"
 
 
-@rule("anthropic/alternate", "User and assistant all_turns alternate.", _MESSAGES)
+@rule("anthropic/alternate", "User and assistant turns alternate.", _MESSAGES)
 def _anthropic_alternate(request: JSON) -> Findings:
     all_turns = turns(request)
     for (_, before), (path, turn) in pairwise(all_turns):
@@ -75,7 +75,7 @@ _ANTHROPIC_BLOCKS = {
 def _anthropic_block_types(request: JSON) -> Findings:
     for role, known in _ANTHROPIC_BLOCKS.items():
         for path, block in blocks(request, role):
-            kind = block.get("type")
+            kind = plain(block.get("type"))
             served = role == "assistant" and str(kind).endswith("_tool_result")
             if kind not in known and not served:
                 yield path, f"a {kind!r} block in a turn of role {role!r}"
@@ -165,7 +165,7 @@ def _anthropic_result_content(request: JSON) -> Findings:
     known = {"text", "image", "document", "search_result", "tool_reference"}
     for path, block in of_type(blocks(request), "tool_result"):
         for place, inside in objects(block.get("content"), f"{path}.content"):
-            if inside.get("type") not in known:
+            if plain(inside.get("type")) not in known:
                 yield place, f"a {inside.get('type')!r} block in a result"
             elif inside["type"] == "text" and blank(inside.get("text")):
                 yield place, "is blank"
@@ -204,7 +204,7 @@ def _anthropic_image_type(request: JSON) -> Findings:
         source = block.get("source")
         if not isinstance(source, dict) or source.get("type") not in ("base64", "url", "file"):
             yield f"{path}.source", "is no image source"
-        elif source["type"] == "base64" and source.get("media_type") not in allowed:
+        elif source["type"] == "base64" and plain(source.get("media_type")) not in allowed:
             yield f"{path}.source.media_type", f"{source.get('media_type')!r}"
 
 
@@ -214,9 +214,11 @@ def _anthropic_server_tools(request: JSON) -> Findings:
         if turn.get("role") != "assistant":
             continue
         blocks = [block for _, block in objects(turn.get("content"), "")]
-        uses = {b.get("id") for b in blocks if b.get("type") == "server_tool_use"}
+        uses = {plain(b.get("id")) for b in blocks if b.get("type") == "server_tool_use"}
         results = {
-            b.get("tool_use_id") for b in blocks if str(b.get("type")).endswith("_tool_result")
+            plain(b.get("tool_use_id"))
+            for b in blocks
+            if str(b.get("type")).endswith("_tool_result")
         }
         for use in uses ^ results:
             yield path, f"server tool use {use!r} and its result are not both here"

@@ -92,3 +92,8 @@ def fits(value: JSON, pattern: str) -> bool:
 def ids(turn: JSON, kind: str, key: str) -> list[JSON]:
     """The ids that a turn's blocks of one type carry."""
     return [block.get(key) for _, block in of_type(objects(turn.get("content"), ""), kind)]
+
+
+def plain(value: JSON) -> str:
+    """A value that can be looked up: itself when it is a string, else how it is written."""
+    return value if isinstance(value, str) else repr(value)

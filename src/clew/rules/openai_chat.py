@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from typing import TYPE_CHECKING
 
-from clew.rules.base import Findings, fits, objects, rule, turns
+from clew.rules.base import Findings, fits, objects, plain, rule, turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def _chat_content(request: JSON) -> Findings:
             yield f"{path}.content", "is missing or empty"
 
 
-_CHAT_PARTS: dict[JSON, set[str]] = {
+_CHAT_PARTS: dict[str, set[str]] = {
     "user": {"text", "image_url", "input_audio", "file"},
     "assistant": {"text", "refusal"},
     "tool": {"text"},
@@ -50,9 +50,9 @@ _CHAT_PARTS: dict[JSON, set[str]] = {
 @rule("openai-chat/part-types", "Each role has its own types of parts.", _CHAT)
 def _chat_part_types(request: JSON) -> Findings:
     for path, message in turns(request):
-        known = _CHAT_PARTS.get(message.get("role"), set())
+        known = _CHAT_PARTS.get(plain(message.get("role")), set())
         for place, part in objects(message.get("content"), f"{path}.content"):
-            if part.get("type") not in known:
+            if plain(part.get("type")) not in known:
                 yield place, f"a {part.get('type')!r} part in a {message.get('role')!r} message"
 
 
@@ -72,24 +72,24 @@ def _chat_answered(request: JSON) -> Findings:
 
 @rule("openai-chat/result-has-call", "A tool message follows the call it answers.", _CALLING)
 def _chat_result_has_call(request: JSON) -> Findings:
-    calls: set[JSON] = set()
+    calls: set[str] = set()
     for path, message in turns(request):
         if message.get("role") != "tool":
-            calls = {call.get("id") for _, call in _chat_calls(message)}
-        elif message.get("tool_call_id") not in calls:
+            calls = {plain(call.get("id")) for _, call in _chat_calls(message)}
+        elif plain(message.get("tool_call_id")) not in calls:
             yield path, f"answers {message.get('tool_call_id')!r}, which was not just called"
 
 
 @rule("openai-chat/one-result", "A call has one result.", _CALLING)
 def _chat_one_result(request: JSON) -> Findings:
-    seen: set[JSON] = set()
+    seen: set[str] = set()
     for path, message in turns(request):
         if message.get("role") != "tool":
             seen = set()
-        elif message.get("tool_call_id") in seen:
+        elif plain(message.get("tool_call_id")) in seen:
             yield path, f"a second result for {message.get('tool_call_id')!r}"
         else:
-            seen.add(message.get("tool_call_id"))
+            seen.add(plain(message.get("tool_call_id")))
 
 
 @rule("openai-chat/call-id", "The id of a call has 1 to 40 characters.", _CHAT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from typing import TYPE_CHECKING
 
-from clew.rules.base import Findings, fits, objects, rule
+from clew.rules.base import Findings, fits, objects, plain, rule
 
 if TYPE_CHECKING:
     from clew.model import JSON
@@ -34,8 +34,8 @@ def _items(request: JSON) -> list[tuple[str, dict[str, JSON]]]:
     return list(objects(request.get("input"), "input"))
 
 
-def _kind(item: dict[str, JSON]) -> JSON:
-    return item.get("type", "message" if "role" in item else None)
+def _kind(item: dict[str, JSON]) -> str:
+    return plain(item.get("type", "message" if "role" in item else ""))
 
 
 @rule("openai-responses/item-types", "Every item is of a known type.", _RESPONSES)
@@ -64,7 +64,7 @@ def _responses_content(request: JSON) -> Findings:
         known = {"output_text", "refusal"} if assistant else {"input_text", "input_image",
                                                               "input_file"}  # fmt: skip
         for place, part in objects(item.get("content"), f"{path}.content"):
-            if part.get("type") not in known:
+            if plain(part.get("type")) not in known:
                 yield place, f"a {part.get('type')!r} part in a {item.get('role')!r} message"
 
 
@@ -85,23 +85,23 @@ def _responses_unique_ids(request: JSON) -> Findings:
 
 @rule("openai-responses/answered", "Every call has an output behind it.", _CALLING)
 def _responses_answered(request: JSON) -> Findings:
-    answers: set[tuple[JSON, JSON]] = set()
+    answers: set[tuple[str, str]] = set()
     for path, item in reversed(_items(request)):
         kind = _kind(item)
         if kind in _CALL_TYPES.values():
-            answers.add((kind, item.get("call_id")))
-        elif kind in _CALL_TYPES and (_CALL_TYPES[str(kind)], item.get("call_id")) not in answers:
+            answers.add((kind, plain(item.get("call_id"))))
+        elif kind in _CALL_TYPES and (_CALL_TYPES[kind], plain(item.get("call_id"))) not in answers:
             yield path, f"no output of its type for call {item.get('call_id')!r}"
 
 
 @rule("openai-responses/result-has-call", "An output stands behind its call.", _CALLING)
 def _responses_result_has_call(request: JSON) -> Findings:
-    called: set[tuple[JSON, JSON]] = set()
+    called: set[tuple[str, str]] = set()
     for path, item in _items(request):
         kind = _kind(item)
         if kind in _CALL_TYPES:
-            called.add((_CALL_TYPES[str(kind)], item.get("call_id")))
-        elif kind in _CALL_TYPES.values() and (kind, item.get("call_id")) not in called:
+            called.add((_CALL_TYPES[kind], plain(item.get("call_id"))))
+        elif kind in _CALL_TYPES.values() and (kind, plain(item.get("call_id"))) not in called:
             yield path, f"output for {item.get('call_id')!r}, which nothing called before"
 
 
@@ -125,7 +125,7 @@ def _responses_call_name(request: JSON) -> Findings:
 def _responses_arguments(request: JSON) -> Findings:
     keys = {"function_call": "arguments", "custom_tool_call": "input"}
     for path, item in _items(request):
-        key = keys.get(str(_kind(item)))
+        key = keys.get(_kind(item))
         if key is not None and not isinstance(item.get(key), str):
             yield f"{path}.{key}", "is no string"
 
@@ -140,7 +140,7 @@ def _responses_output(request: JSON) -> Findings:
         if not isinstance(output, str | list):
             yield f"{path}.output", "is neither"
         for place, part in objects(output, f"{path}.output"):
-            if part.get("type") not in known:
+            if plain(part.get("type")) not in known:
                 yield place, f"a {part.get('type')!r} part"
 
 
@@ -152,7 +152,7 @@ def _responses_reasoning(request: JSON) -> Findings:
             continue
         following = items[index + 1][1] if index + 1 < len(items) else {}
         spoken = _kind(following) == "message" and following.get("role") == "assistant"
-        produced = _kind(following) == "reasoning" or str(_kind(following)).endswith("_call")
+        produced = _kind(following) == "reasoning" or _kind(following).endswith("_call")
         if not spoken and not produced:
             yield path, f"followed by {_kind(following) or 'nothing'!r}"
 

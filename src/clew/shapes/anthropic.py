@@ -159,10 +159,14 @@ def _add(turns: list[dict[str, JSON]], role: str, blocks: list[JSON]) -> None:
 
 def _add_assistant(turns: list[dict[str, JSON]], blocks: list[JSON]) -> None:
     # A turn that holds thinking must begin with it, so a response that thinks is not glued
-    # behind one that did not.
-    open_turn = turns and turns[-1]["role"] == "assistant" and blocks
-    if open_turn and _is_thinking(blocks[0]) and not _is_thinking(turns[-1]["content"][0]):
-        _add(turns, "user", [{"type": "text", "text": base.CONTINUED}])
+    # behind one that did not: the user says a word between. Where calls wait for their
+    # results nothing may stand between, and the thinking is given up.
+    held = turns[-1]["content"] if turns and turns[-1]["role"] == "assistant" else []
+    if held and blocks and _is_thinking(blocks[0]) and not _is_thinking(held[0]):
+        if any(block["type"] == "tool_use" for block in held):
+            blocks = [block for block in blocks if not _is_thinking(block)]
+        else:
+            _add(turns, "user", [{"type": "text", "text": base.CONTINUED}])
     _add(turns, "assistant", blocks)
 
 
