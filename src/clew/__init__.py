@@ -1,11 +1,11 @@
 """Clew: the durable session ledger for LLM agents.
 
-    import clew
+import clew
 
-    ledger = clew.open("sqlite:///agent.db")
-    session = ledger.session(frontend="cli", user="42")
-    session.append({"role": "user", "content": "hello"})
-    session.view(provider="anthropic").request
+ledger = clew.open("sqlite:///agent.db")
+session = ledger.session(frontend="cli", user="42")
+session.append({"role": "user", "content": "hello"})
+session.view(provider="anthropic").request
 """
 
 from __future__ import annotations

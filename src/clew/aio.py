@@ -50,9 +50,7 @@ class AsyncLedger:
 
     async def session(self, *, frontend: str, user: str, **options: Any) -> AsyncSession:
         """See `Ledger.session`."""
-        found = await asyncio.to_thread(
-            self.sync.session, frontend=frontend, user=user, **options
-        )
+        found = await asyncio.to_thread(self.sync.session, frontend=frontend, user=user, **options)
         return AsyncSession(found)
 
     async def create(self, **options: Any) -> AsyncSession:
@@ -89,7 +87,8 @@ class AsyncLedger:
 
 class _Deferred(Session):
     """A session whose writing verbs give an awaitable of their result: the unit is queued
-    instead of run."""
+    instead of run.
+    """
 
     def _write(self, unit: Callable[[Tx], T]) -> T:
         self._check_open()
@@ -183,9 +182,7 @@ class AsyncSession:
     async def transfer_to(self, *, frontend: str, user: str, **options: Any) -> AsyncSession:
         """See `Session.transfer_to`."""
         return AsyncSession(
-            await self._later(
-                self._queue().transfer_to(frontend=frontend, user=user, **options)
-            )
+            await self._later(self._queue().transfer_to(frontend=frontend, user=user, **options))
         )
 
     async def repair(self) -> Entry | None:

@@ -98,7 +98,7 @@ def check_chain(
                 previous, header(number, time_ms, actor, action, facts), anchor
             )
             if derived != bytes(chain):
-                yield f"audit record {number} ({action}) was changed, moved or follows a changed one"
+                yield f"audit record {number} ({action}) was changed, or follows one that was"
             previous, expected, after = bytes(chain), number + 1, number
         if len(rows) < PAGE:
             break

@@ -29,7 +29,8 @@ def canonical(value: Any) -> bytes:
 
 def parse(body: bytes) -> Any:
     """The value of a JSON text. A lone surrogate, which JSON may hold and UTF-8 may not (half
-    an emoji, cut by an agent), reads as U+FFFD. Raises `msgspec.DecodeError`."""
+    an emoji, cut by an agent), reads as U+FFFD. Raises `msgspec.DecodeError`.
+    """
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError:

@@ -1,5 +1,6 @@
 """Checkpoints, compactions, branches: units that add pointers. None costs more than a few
-rows, whatever the size of the session."""
+rows, whatever the size of the session.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +20,10 @@ from clew.log import (
     Range,
     append,
     last_of_kind,
+    lock_head,
     on_path,
     path,
     save_head,
-    lock_head,
 )
 from clew.model import JSON, Checkpoint, Entry, Kind, Message, Position, Reason, Text
 from clew.moves import place_of
@@ -161,7 +162,13 @@ def add(
     names = Names(tx)
     at = names.position(pre)
     audit.record(
-        tx, head, actor, "checkpoint", id=id, at=str(at or "root"), reason=reason,
+        tx,
+        head,
+        actor,
+        "checkpoint",
+        id=id,
+        at=str(at or "root"),
+        reason=reason,
         label_chars=len(label),
     )
     return Checkpoint(
@@ -181,7 +188,8 @@ def compact(
     count: Callable[[Message], int],
 ) -> Checkpoint:
     """Append the overlay and the checkpoint before it. What was appended since the plan was
-    made is carried over; a rewind or another compaction meanwhile is a `Conflict`."""
+    made is carried over; a rewind or another compaction meanwhile is a `Conflict`.
+    """
     pre = head.place
     carried = _carried(tx, head, base)
     after = count(Message("user", (Text(summary),)))
@@ -200,13 +208,27 @@ def compact(
     )
     append(tx, head, [draft])
     audit.record(
-        tx, head, actor, "compaction", reason=str(reason), covered=len(planned.covered),
-        kept=len(planned.kept), carried=len(carried), summary_chars=len(summary),
-        tokens_before=before, tokens_after=after,
+        tx,
+        head,
+        actor,
+        "compaction",
+        reason=str(reason),
+        covered=len(planned.covered),
+        kept=len(planned.kept),
+        carried=len(carried),
+        summary_chars=len(summary),
+        tokens_before=before,
+        tokens_after=after,
     )
     made = add(
-        tx, head, actor, label=f"before compaction ({reason})", reason=str(reason), pre=pre,
-        post=head.place, tokens=(before, after),
+        tx,
+        head,
+        actor,
+        label=f"before compaction ({reason})",
+        reason=str(reason),
+        pre=pre,
+        post=head.place,
+        tokens=(before, after),
     )
     return msgspec.structs.replace(made, summary=summary, first_kept=kept)
 
@@ -254,7 +276,13 @@ def branch(
     if place is not None and names.project(place.session) != source.project:
         raise Invalid("a branch stays in its project: export and import to copy between projects")
     key = new_session(
-        tx, source.project, actor, id=id, title=title, address=address, place=place,
+        tx,
+        source.project,
+        actor,
+        id=id,
+        title=title,
+        address=address,
+        place=place,
         forked_from=(source.id if at is None else at.session, 0 if at is None else at.seq),
     )
     # The source's chain records the branch too; a lease there does not forbid being read.
@@ -314,13 +342,17 @@ def new_session(
     )
     head = lock_head(tx, key)
     audit.record(
-        tx, head, actor, "create", id=id, frontend=address[0], agent=agent,
+        tx,
+        head,
+        actor,
+        "create",
+        id=id,
+        frontend=address[0],
+        agent=agent,
         forked_from=f"{forked_from[0]}:{forked_from[1]}" if forked_from else None,
         imported=imported_from is not None,
     )
-    tx.run(
-        "head_audited", session=key, number=head.audit_number, chain=head.audit_chain
-    )
+    tx.run("head_audited", session=key, number=head.audit_number, chain=head.audit_chain)
     return key
 
 
@@ -334,7 +366,11 @@ def diff(tx: Tx, a: Place | None, b: Place | None) -> Diff:
     while path_a and path_b and path_a[0] == path_b[0]:
         common = Place(path_a[0].session, path_a[0].high)
         path_a, path_b = path_a[1:], path_b[1:]
-    if path_a and path_b and (path_a[0].session, path_a[0].low) == (path_b[0].session, path_b[0].low):
+    if (
+        path_a
+        and path_b
+        and (path_a[0].session, path_a[0].low) == (path_b[0].session, path_b[0].low)
+    ):
         first_a, first_b = path_a[0], path_b[0]
         split = min(first_a.high, first_b.high)
         common = Place(first_a.session, split)

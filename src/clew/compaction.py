@@ -31,7 +31,8 @@ class Plan(msgspec.Struct):
 
 def reason_for(*, manual: bool = False, timed_out: bool = False, overflow: bool = False) -> Reason:
     """Why a compaction happens: asked for by hand, else after a timeout, else after an
-    overflow, else because a threshold was passed."""
+    overflow, else because a threshold was passed.
+    """
     if manual:
         return Reason.MANUAL
     if timed_out:
@@ -49,7 +50,8 @@ def plan(
     """Choose where to cut.
 
     Raises `Invalid` when there is nothing to compact, or when `keep_from` would part a tool
-    call from its result (the message names the nearest legal place)."""
+    call from its result (the message names the nearest legal place).
+    """
     cut = (
         view.choose_cut(messages, keep_tokens, count)
         if keep_from is None
@@ -71,10 +73,8 @@ def plan(
 
 
 def _cut_at(messages: Sequence[Message], keep_from: Position) -> int:
-    for index, message in enumerate(messages):
-        if keep_from in message.at:
-            break
-    else:
+    index = next((n for n, each in enumerate(messages) if keep_from in each.at), None)
+    if index is None:
         raise Invalid(
             f"keep_from={keep_from} is no message of the current view: it may lie before an "
             "earlier compaction or on another branch"

@@ -1,5 +1,6 @@
 """A session's settings, as a mapping. Each change is an entry on the path with the whole
-config as it then stood, so a restore brings the settings of that moment back."""
+config as it then stood, so a restore brings the settings of that moment back.
+"""
 
 from __future__ import annotations
 

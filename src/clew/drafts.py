@@ -29,7 +29,8 @@ def message_draft(
     """Make an entry of a provider's message.
 
     Raises `Invalid` when it is no JSON object or of no known shape; `format` names the shape
-    where the message alone does not tell."""
+    where the message alone does not tell.
+    """
     body, data = _read(message)
     form = format or shapes.sniff(data)
     decoded = shapes.decode(form, data)
@@ -45,7 +46,8 @@ def message_draft(
 
 def entry_role(message: Message) -> str:
     """The role that the log files a message under: results are `tool`, whoever carries them,
-    and text that no person typed is `context`."""
+    and text that no person typed is `context`.
+    """
     if message.parts and all(type(part) is ToolResult for part in message.parts):
         return "tool"
     if message.meta and message.role == "user":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -70,7 +71,7 @@ def erase(ledger: Ledger, session: str, *, with_branches: bool, dry_run: bool) -
     if not dry_run:
         key = tombstone_key(ledger)
         for plan in plans:
-            ledger._run(lambda tx, plan=plan: _erase(tx, ledger, plan, key), plan.key)
+            ledger._run(partial(_erase, ledger, plan, key), plan.key)
         ledger.evict(report.sessions)
         finish(ledger)
     return report
@@ -110,7 +111,7 @@ def _bodies(tx: Tx, plan: _Plan) -> Iterator[tuple[int, int, bool]]:
         yield seq, size, any(piece.low <= seq <= piece.high for piece in plan.kept)
 
 
-def _erase(tx: Tx, ledger: Ledger, plan: _Plan, key: bytes) -> None:
+def _erase(ledger: Ledger, plan: _Plan, key: bytes, tx: Tx) -> None:
     tx.run("session_status", session=plan.key, status="open")
     head = lock_head(tx, plan.key)
     gone = [seq for seq, _size, kept in _bodies(tx, plan) if not kept]
@@ -157,8 +158,10 @@ def _blank_sources(tx: Tx, plan: _Plan, *, whole: bool) -> None:
     """Raw bytes: all of them when nothing is shared, else all but what entries still use."""
     for row in tx.all("source_list", session=plan.key):
         source = row[0]
-        kept = [] if whole else tx.all(
-            "source_used", project=plan.project, session=plan.key, source=source
+        kept = (
+            []
+            if whole
+            else tx.all("source_used", project=plan.project, session=plan.key, source=source)
         )
         for start, size in tx.all("frame_spans", source=source):
             _blank_frame(tx, source, start, size, kept)
@@ -193,8 +196,12 @@ def finish(ledger: Ledger) -> None:
         return
     ledger._search.forget(entries)
     for name, _key in pending:
-        ledger._database.write(lambda tx, name=name: tx.run("meta_drop", name=name))
+        ledger._database.write(partial(_done, name))
     ledger._database.scrub()
+
+
+def _done(name: str, tx: Tx) -> None:
+    tx.run("meta_drop", name=name)
 
 
 # --- tombstones --------------------------------------------------------------------------
@@ -225,5 +232,3 @@ def was_erased(tx: Tx, imported_from: str) -> bool:
         return False
     mark = mark_of(bytes.fromhex(row[0]), imported_from)
     return tx.one("tombstone_get", mark=mark) is not None
-
-

@@ -47,7 +47,8 @@ class Note(msgspec.Struct, frozen=True):
 
 class Imported(msgspec.Struct):
     """What an import did. `bytes` counts what was read of the sources; `known` the records
-    that the ledger held already."""
+    that the ledger held already.
+    """
 
     files: int = 0
     unchanged: int = 0
@@ -196,7 +197,11 @@ def _begin(
             except Invalid:
                 pass  # another version's state: read again from the start
             else:
-                return Intake(ledger, work.importer.name, name, key, session, project), reader, hasher
+                return (
+                    Intake(ledger, work.importer.name, name, key, session, project),
+                    reader,
+                    hasher,
+                )
         if bytes(checked):
             report.notes.append(
                 Note(str(work.path), None, "it was rewritten since: read again from its start")
@@ -217,9 +222,7 @@ def _hash_prefix(file: object, size: int, hasher: hashlib._Hash) -> None:
         left -= len(chunk)
 
 
-def _batches(
-    file: object, reader: Reader, hasher: hashlib._Hash
-) -> Iterator[tuple[_Batch, bytes]]:
+def _batches(file: object, reader: Reader, hasher: hashlib._Hash) -> Iterator[tuple[_Batch, bytes]]:
     """Read on to the end; gives batches with the tail that is not complete yet."""
     at, pending = reader.consumed, b""
     batch, frame_start, frame = _Batch(), at, bytearray()
@@ -259,7 +262,8 @@ def _cut_frames(
     last: bool,
 ) -> int:
     """Add raw bytes to the frame in hand and cut it where a record ends. A record never lies
-    across two frames, since what is taken at once ends behind a record."""
+    across two frames, since what is taken at once ends behind a record.
+    """
     offset = 0
     base = frame_start + len(frame)
     for record in records:
@@ -348,5 +352,3 @@ def _frames(tx: Tx, source: int) -> Iterator[bytes]:
             raise Damaged(f"source {source} has a gap at byte {expected}: run `clew verify`")
         expected += size
         yield unpack(1, size, row[1])
-
-

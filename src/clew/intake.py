@@ -178,9 +178,7 @@ class Intake:
         key: int = row[0]
         return key
 
-    def _create(
-        self, tx: Tx, origin: Origin, project: int, name: str, fork: Place | None
-    ) -> int:
+    def _create(self, tx: Tx, origin: Origin, project: int, name: str, fork: Place | None) -> int:
         forked = None
         if fork is not None:
             row = tx.one("session_by_key", session=fork.session)
@@ -259,7 +257,12 @@ class Intake:
         move = move_head(tx, head, action, to, undoable=False)
         origin = str(move.from_ or "root")
         audit.record(
-            tx, head, self._ledger.actor, action, move=move.number, to=str(move.to),
+            tx,
+            head,
+            self._ledger.actor,
+            action,
+            move=move.number,
+            to=str(move.to),
             **{"from": origin},
         )
 
@@ -275,9 +278,13 @@ class Intake:
         item.draft.meta = msgspec.json.encode(meta)
         self._append(tx, head, [item])
         checkpoints.add(
-            tx, head, self._ledger.actor,
+            tx,
+            head,
+            self._ledger.actor,
             label=f"before compaction ({record.compaction})",
-            reason=str(record.compaction), pre=pre, post=head.place,
+            reason=str(record.compaction),
+            pre=pre,
+            post=head.place,
             tokens=(record.tokens_before, record.tokens_after),
         )
 
@@ -303,9 +310,7 @@ class Intake:
                 )
         self.added += len(items)
 
-    def _keep_usage(
-        self, tx: Tx, head: Head, numbers: range, items: Sequence[_Item]
-    ) -> None:
+    def _keep_usage(self, tx: Tx, head: Head, numbers: range, items: Sequence[_Item]) -> None:
         """One row a model call: records that repeat a call are joined before they are sent."""
         rows: dict[bytes, dict[str, Any]] = {}
         for seq, item in zip(numbers, items, strict=True):
@@ -333,5 +338,3 @@ def _meta(record: Record) -> bytes | None:
     if record.tokens_after is not None:
         meta["tokens_after"] = record.tokens_after
     return msgspec.json.encode(meta) if meta else None
-
-

@@ -1,5 +1,6 @@
 """A lease: one owner writes to a session until it expires. The fencing token that goes with
-it is checked inside every write, so that an owner whose lease was taken over cannot write."""
+it is checked inside every write, so that an owner whose lease was taken over cannot write.
+"""
 
 from __future__ import annotations
 

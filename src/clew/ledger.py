@@ -83,7 +83,8 @@ def open(
     `count_tokens` estimates a message; `max_checkpoints` hides older ones (default: all stay).
 
     Raises `Invalid` for a URL that names no ledger, `Unavailable` when it cannot be reached,
-    `Damaged` when the file is no ledger."""
+    `Damaged` when the file is no ledger.
+    """
     if durability not in ("full", "normal"):
         raise Invalid(f"durability={durability!r}: say 'full' or 'normal'")
     settings = Settings(durability=durability, read_only=read_only)
@@ -193,7 +194,8 @@ class Ledger:
         after: SessionInfo | None = None,
     ) -> list[SessionInfo]:
         """Sessions, newest first; `after` the last one of the page before. Sub-agents'
-        sessions are left out unless `spawned`."""
+        sessions are left out unless `spawned`.
+        """
         owner = self._known_project(project)
         with self._database.read() as tx:
             before_key = None
@@ -219,9 +221,7 @@ class Ledger:
     def projects(self) -> list[str]:
         """The names of the projects in this ledger (or the one this handle is confined to)."""
         with self._database.read() as tx:
-            return [
-                name for key, name, _ in tx.all("project_list") if self._scope in (None, key)
-            ]
+            return [name for key, name, _ in tx.all("project_list") if self._scope in (None, key)]
 
     def evict(self, ids: Iterable[str]) -> int:
         """Make open handles on these sessions stale; gives how many there were."""
@@ -255,7 +255,8 @@ class Ledger:
         Words are ANDed; `"a phrase"`, `prefix*`, `OR`, `NOT` and parentheses work. `kind` is
         one or more of `user assistant system thinking tool_call tool_result`; `since` and
         `until` take `7d`, a date or Unix milliseconds. `rank` orders by relevance among the
-        newest matches, `newest` by time. Raises `Invalid` for a query that cannot be read."""
+        newest matches, `newest` by time. Raises `Invalid` for a query that cannot be read.
+        """
         from clew.searching import Question
 
         question = Question(
@@ -276,7 +277,8 @@ class Ledger:
     def reindex(self, on_progress: Callable[[int, int], None] | None = None) -> int:
         """Build the full-text index anew; gives the number of entries that it now covers.
 
-        `on_progress` is called with entries done and entries in all."""
+        `on_progress` is called with entries done and entries in all.
+        """
         return self._search.rebuild(on_progress)
 
     def index_now(self) -> int:
@@ -293,7 +295,8 @@ class Ledger:
         on_progress: Callable[[Any], None] | None = None,
     ) -> Imported:
         """Bring in every history below a file or folder; what is there already is not added
-        again. Sources are opened read-only. Gives counts and a note for all that was odd."""
+        again. Sources are opened read-only. Gives counts and a note for all that was odd.
+        """
         from clew.gather import gather
 
         return gather(self, Path(path), importer=importer, on_progress=on_progress)
@@ -326,7 +329,8 @@ class Ledger:
         """Write training trajectories as JSON lines; gives counts and where they went.
 
         Redacted unless `redact=False`; a redacted file is scanned once more before it gets
-        its name, and `RedactionFailed` leaves nothing behind."""
+        its name, and `RedactionFailed` leaves nothing behind.
+        """
         from clew.trajectories import export
 
         return export(
@@ -388,14 +392,13 @@ class Ledger:
 
         return usage(self, by=by, since=since, until=until, project=project)
 
-    def erase(
-        self, session: str, *, with_branches: bool = False, dry_run: bool = False
-    ) -> Erased:
+    def erase(self, session: str, *, with_branches: bool = False, dry_run: bool = False) -> Erased:
         """Remove what a session said, for good: bodies, index, raw source, blobs.
 
         What a branch still shares stays unless `with_branches`; the report names it, and the
         back-ups that still hold it. The chain keeps verifying; a keyed mark keeps the next
-        import from bringing it back."""
+        import from bringing it back.
+        """
         from clew.erase import erase
 
         return erase(self, session, with_branches=with_branches, dry_run=dry_run)
@@ -467,7 +470,8 @@ class Ledger:
     async def _arun(self, unit: Callable[[Tx], T], order: int) -> T:
         """The same for asyncio: the unit shares its commit with whatever else is queued.
 
-        A cancelled task waits for the outcome of its unit before the cancellation goes on."""
+        A cancelled task waits for the outcome of its unit before the cancellation goes on.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 

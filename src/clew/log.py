@@ -26,6 +26,7 @@ INLINE_BYTES_MAX = 4096
 BODY_BYTES_MAX = 64 * 1024 * 1024
 ZSTD_LEVEL = 3
 
+
 class Head(msgspec.Struct):
     """The row of `head` with its session: read first in every unit, under a lock."""
 
@@ -119,7 +120,8 @@ def lock_head(tx: Tx, session: int, *, lease: int | None = None) -> Head:
     """Read a session's head for writing.
 
     Raises `Stale` when the session was closed or erased meanwhile, `Leased` when somebody
-    else holds a lease that has not expired (`lease` is the caller's own fencing token)."""
+    else holds a lease that has not expired (`lease` is the caller's own fencing token).
+    """
     row = tx.one("head_get", session=session)
     if row is None:
         raise NotFound(f"session key {session} is not in this ledger")
@@ -176,7 +178,13 @@ def move_head(tx: Tx, head: Head, action: str, to: Place | None, *, undoable: bo
 
 
 def record_move(
-    tx: Tx, head: Head, action: str, origin: Place | None, to: Place | None, *, undoable: bool = True
+    tx: Tx,
+    head: Head,
+    action: str,
+    origin: Place | None,
+    to: Place | None,
+    *,
+    undoable: bool = True,
 ) -> Move:
     """Record that the head went from `origin` to `to`, and put it there."""
     head.moves += 1
@@ -338,6 +346,7 @@ def usage_row(
 
 # --- bodies ------------------------------------------------------------------------------
 
+
 def store_blob(tx: Tx, body: bytes) -> bytes:
     """Keep a big body once; gives its address."""
     address = canonical.content_id(body)
@@ -411,7 +420,11 @@ def path(tx: Tx, place: Place | None, *, since: Place | None = None) -> list[Ran
     """The path to a place, oldest range first; only from `since` on when given."""
     found: list[Range] = []
     for piece in ranges_back(tx, place):
-        if since is not None and piece.session == since.session and piece.low <= since.seq <= piece.high:
+        if (
+            since is not None
+            and piece.session == since.session
+            and piece.low <= since.seq <= piece.high
+        ):
             found.append(Range(piece.session, since.seq, piece.high))
             return found[::-1]
         found.append(piece)
@@ -498,7 +511,14 @@ def make_entry(session: str, bodies: Bodies, row: Sequence[Any]) -> Entry:
     if type(body) is not bytes:
         body = bodies.get(body, blob, source, start, size)
     return Entry(
-        session, seq, _kind(kind), role, time_ms, form, body, msgspec.json.decode(meta) if meta else {}
+        session,
+        seq,
+        _kind(kind),
+        role,
+        time_ms,
+        form,
+        body,
+        msgspec.json.decode(meta) if meta else {},
     )
 
 

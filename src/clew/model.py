@@ -62,7 +62,8 @@ class Text(msgspec.Struct, frozen=True, tag="text"):
 
 class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
     """Reasoning. `signature` and `data` (encrypted) are opaque and provider-bound;
-    `id` is a server-side item id (OpenAI Responses)."""
+    `id` is a server-side item id (OpenAI Responses).
+    """
 
     text: str = ""
     signature: str | None = None
@@ -124,7 +125,8 @@ Part = Text | Thinking | ToolCall | ToolResult | Image | File | Unknown
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Tokens of one model call. `input` excludes what was read from or written to the cache;
     `output` includes `reasoning`. `key` is the provider's own id of the call: records that
-    repeat it are one call, field by field the maximum. `cost` is in USD, `None` = unknown."""
+    repeat it are one call, field by field the maximum. `cost` is in USD, `None` = unknown.
+    """
 
     key: str | None = None
     model: str | None = None
@@ -180,7 +182,8 @@ class Message(msgspec.Struct, frozen=True):
 class Compaction(msgspec.Struct, frozen=True, omit_defaults=True):
     """The facts of a compaction overlay. `first_kept` is the oldest entry that a model still
     sees as it was; everything older on the path is represented by `summary`. A foreign
-    compaction may have no summary here: it then stands in the next message."""
+    compaction may have no summary here: it then stands in the next message.
+    """
 
     first_kept: Position
     reason: Reason = Reason.MANUAL
@@ -260,7 +263,8 @@ class SessionInfo(msgspec.Struct, frozen=True):
 
 class Checkpoint(msgspec.Struct, frozen=True):
     """A named pointer to an entry. `pre` is where the session stood (what `branch` and
-    `restore` go back to); `post` is the compaction it was made for, if any."""
+    `restore` go back to); `post` is the compaction it was made for, if any.
+    """
 
     id: str
     session: str
@@ -300,7 +304,8 @@ class AuditRecord(msgspec.Struct, frozen=True):
 
 class Hit(msgspec.Struct, frozen=True):
     """A search result. `snippet` holds the words around the match; `marks` are the
-    `(start, end)` character ranges in it that matched."""
+    `(start, end)` character ranges in it that matched.
+    """
 
     session: str
     seq: int
@@ -362,7 +367,8 @@ class Origin(msgspec.Struct):
     """What an importer knows about the session in a file, grown while it reads.
 
     `native_id` names the session in its agent's own terms; `parent` and `parent_call` the
-    session and tool call that spawned it."""
+    session and tool call that spawned it.
+    """
 
     native_id: str
     agent: str

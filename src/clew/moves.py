@@ -50,9 +50,7 @@ def restore(tx: Tx, head: Head, actor: str, target: Place | None, label: str) ->
             "branch from it instead"
         )
     move = move_head(tx, head, "restore", target)
-    audit.record(
-        tx, head, actor, "restore", label_chars=len(label), **_from_to(move)
-    )
+    audit.record(tx, head, actor, "restore", label_chars=len(label), **_from_to(move))
     save_head(tx, head)
     return move
 
@@ -67,7 +65,8 @@ def _from_to(move: Move) -> dict[str, JSON]:
 
 def undo(tx: Tx, head: Head, actor: str) -> Move:
     """Take back the last thing: a move, else a compaction or config entry at the head, else
-    the last turn."""
+    the last turn.
+    """
     if head.undo_top is not None:
         row = tx.one("move_get", session=head.key, number=head.undo_top)
         if row is not None and (row[4], row[5]) == (head.at_session, head.at_seq):
@@ -159,7 +158,8 @@ def set_config(tx: Tx, head: Head, actor: str, config: dict[str, JSON]) -> None:
 
 def check_expected(tx: Tx, head: Head, expected: Place | None) -> list[Place]:
     """Nothing when the head stands at `expected`; else what was appended since, oldest
-    first, as places. An expected entry that is off the path gives what is on it now."""
+    first, as places. An expected entry that is off the path gives what is on it now.
+    """
     if head.place == expected:
         return []
     try:

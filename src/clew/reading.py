@@ -63,9 +63,7 @@ def decode(entry: Entry) -> Message:
         return Message(entry.role or "user", parts, at=(entry.position,), time_ms=entry.time_ms)
     message = shapes.decode(entry.format, entry.data)
     id = entry.meta.get("message_id", message.id) if entry.meta else message.id
-    return msgspec.structs.replace(
-        message, id=id, at=(entry.position,), time_ms=entry.time_ms
-    )
+    return msgspec.structs.replace(message, id=id, at=(entry.position,), time_ms=entry.time_ms)
 
 
 def messages_of(entries: Sequence[Entry]) -> list[Message]:
@@ -264,7 +262,8 @@ def _bytes_digest(drafts: Sequence[Draft]) -> bytes:
 def known_append(tx: Tx, head: Head, key: str, drafts: Sequence[Draft]) -> list[Entry] | None:
     """What an earlier append under this key stored; `None` when it is the first.
 
-    Raises `Conflict` when it stored other bytes."""
+    Raises `Conflict` when it stored other bytes.
+    """
     row = tx.one("idempotency_get", session=head.key, key=key)
     if row is None:
         return None
@@ -280,9 +279,7 @@ def known_append(tx: Tx, head: Head, key: str, drafts: Sequence[Draft]) -> list[
     return entries
 
 
-def remember_append(
-    tx: Tx, head: Head, key: str, numbers: range, drafts: Sequence[Draft]
-) -> None:
+def remember_append(tx: Tx, head: Head, key: str, numbers: range, drafts: Sequence[Draft]) -> None:
     """Keep what a key stored, in the same unit."""
     tx.run(
         "idempotency_add",

@@ -21,7 +21,8 @@ DAY_MS = 86_400_000
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a project keeps: sessions younger than `max_age_days`, the newest that fit into
     `max_bytes` of what was handed in, and checkpoints younger than `checkpoint_days` (each
-    session's newest always stays). `None` is no limit. Pinned sessions are never touched."""
+    session's newest always stays). `None` is no limit. Pinned sessions are never touched.
+    """
 
     max_age_days: float | None = None
     max_bytes: int | None = None
@@ -54,9 +55,7 @@ def set_rule(ledger: Ledger, project: int, rule: Rule) -> None:
     def unit(tx: Tx) -> None:
         settings = _settings(tx, project)
         settings["retention"] = msgspec.to_builtins(rule)
-        tx.run(
-            "project_settings", project=project, settings=msgspec.json.encode(settings).decode()
-        )
+        tx.run("project_settings", project=project, settings=msgspec.json.encode(settings).decode())
         audit.record_project(tx, project, ledger.actor, "retention", **settings["retention"])
 
     ledger._run(unit, 0)

@@ -19,15 +19,15 @@ import msgspec
 from clew import reading
 from clew.canonical import now_ms
 from clew.db import Tx
-from clew.errors import ClewError, Invalid, Unavailable
-from clew.window import parse_since
+from clew.errors import ClewError, Invalid
 from clew.log import Bodies, make_entry
 from clew.model import Entry, Hit, Kind, Results
 from clew.search.documents import KINDS, document, tools_of
-from clew.search.index import Doc, Filters, Index, Match
+from clew.search.index import Doc, Filters, Index, IndexUnavailable, Match
 from clew.search.query import Node, matches, parse
 from clew.search.snippet import snippet
 from clew.search.words import tokens
+from clew.window import parse_since
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger
@@ -80,8 +80,6 @@ class Searcher:
         self._closing = False
         self._thread: threading.Thread | None = None
         self._enabled: bool | None = None
-        self.failed = ""
-        """Why the index is out of use; empty while it works."""
 
     # --- the thread ---
 
@@ -104,7 +102,7 @@ class Searcher:
                 self._thread.start()
 
     def _loop(self) -> None:
-        while not self._closing:
+        while True:
             self._wake.wait(POLL_SECONDS)
             if self._closing:
                 return
@@ -139,11 +137,8 @@ class Searcher:
     def index(self) -> Index:
         """The open index. Raises `Unavailable` when it cannot be used."""
         if self._index is None:
-            try:
-                self._index = self._database.search_index()
-            except ClewError as error:
-                self.failed = str(error)
-                raise Unavailable(f"the search index cannot be used: {error}") from error
+            with self._lock:
+                self._index = self._index or self._database.search_index()
         index: Index = self._index
         return index
 
@@ -153,35 +148,36 @@ class Searcher:
             marks = self.index().marks()
             first = self._cursor < 0
             self._cursor, changed = self._database.changed_sessions(max(self._cursor, 0))
-            self._dirty.update(changed)
+            dirty, self._dirty = self._dirty, set()
+            dirty.update(changed)
             with self._database.read() as tx:
-                heads = tx.all("head_list") if first else _heads(tx, self._dirty)
+                heads = tx.all("head_list") if first else _heads(tx, dirty)
             late = {
                 key: (max(marks.get(key, 0), first_seq - 1), last)
                 for key, last, first_seq in heads
                 if last > max(marks.get(key, 0), first_seq - 1)
             }
-            self._dirty = set(late)
+            self._dirty.update(late)
             return late
 
     def catch_up(
         self, *, polite: bool = False, on_progress: Callable[[int, int], None] | None = None
     ) -> int:
-        """Index everything that is behind; gives the number of entries."""
+        """Index everything that is behind, newest sessions first; gives the number of entries.
+
+        Two that do it at once only do the same work twice: marks never go back."""
         if not self.enabled:
             return 0
-        with self._lock:
-            late = self.behind()
-            total = sum(last - done for done, last in late.values())
-            added = 0
-            for key, (done, _last) in late.items():
-                for count in self._follow(key, done, polite):
-                    added += count
-                    if on_progress:
-                        on_progress(added, total)
-                    if self._closing:
-                        return added
-            return added
+        late = self.behind()
+        total, added = sum(last - done for done, last in late.values()), 0
+        for key in sorted(late, reverse=True):
+            for count in self._follow(key, late[key][0], polite):
+                added += count
+                if on_progress:
+                    on_progress(added, total)
+                if self._closing:
+                    return added
+        return added
 
     def _follow(self, key: int, done: int, polite: bool) -> Iterator[int]:
         while True:
@@ -220,13 +216,15 @@ class Searcher:
             raise Invalid("search is turned off for this ledger: open it with search=True first")
         with self._lock:
             self.index().clear()
-            self.failed, self._cursor = "", -1
-            return self.catch_up(on_progress=on_progress)
+            self._cursor = -1
+        return self.catch_up(on_progress=on_progress)
 
-    def forget(self, entries: Iterable[int], session: int | None = None) -> None:
-        """Remove what was erased; leaves no residue."""
-        with self._lock, contextlib.suppress(Unavailable):
+    def forget(self, entries: Iterable[int]) -> None:
+        """Remove what was erased; leaves no residue. A damaged index is emptied instead."""
+        try:
             self.index().forget(list(entries))
+        except IndexUnavailable:
+            self.index().clear()
 
     # --- answering ---
 
@@ -275,7 +273,8 @@ class Searcher:
         self, node: Node, filters: Filters, late: dict[int, tuple[int, int]]
     ) -> tuple[list[Match], int]:
         """Search what the index does not cover, newest sessions first, up to the limit."""
-        left, found, unseen = TAIL_MAX, [], 0
+        left, unseen = TAIL_MAX, 0
+        found: list[Match] = []
         with self._database.read() as tx:
             for key in sorted(late, reverse=True):
                 done, last = late[key]

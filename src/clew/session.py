@@ -103,14 +103,13 @@ class Session:
         with self._read() as tx:
             return reading.entry(tx, moves.place_of(tx, self._project, position))
 
-    def view(
-        self, provider: str = "anthropic", *, max_tokens: int | None = None
-    ) -> view.View:
+    def view(self, provider: str = "anthropic", *, max_tokens: int | None = None) -> view.View:
         """What a model is to see: the history with its compactions applied, valid for
         `provider` (`anthropic`, `openai-chat`, `openai-responses`, `gemini`).
 
         `max_tokens` keeps the newest messages that fit, cut on a legal point. Raises
-        `Invalid` when not even the smallest legal window fits."""
+        `Invalid` when not even the smallest legal window fits.
+        """
         return view.build(
             self.context(), provider=provider, max_tokens=max_tokens, count=self._count
         )
@@ -168,7 +167,8 @@ class Session:
         They are taken in the shape of Anthropic, OpenAI Chat, OpenAI Responses or Gemini and
         kept as they are. Raises `Conflict` (with the new head and what was missed) when the
         head is not `expected_head`, or when `idempotency_key` was used for other bytes; the
-        same key with the same bytes gives the entries of the first time."""
+        same key with the same bytes gives the entries of the first time.
+        """
         drafts = [message_draft(message, format=format) for message in messages]
         return self._write(self._append_unit(drafts, expected_head, idempotency_key))
 
@@ -201,7 +201,8 @@ class Session:
         others may go on appending: what they append is carried over. The cut is at `keep_from`
         or where about `keep_tokens` remain. Gives the checkpoint made before it, which is
         the way back. When anything fails nothing has changed. Raises `Invalid` when there is
-        nothing to compact, `Conflict` when the session was rewound or compacted meanwhile."""
+        nothing to compact, `Conflict` when the session was rewound or compacted meanwhile.
+        """
         planned, base = self._plan(keep_from, keep_tokens)
         if (summary is None) == (summarize is None):
             raise Invalid("give either summary= or summarize=")
@@ -212,7 +213,8 @@ class Session:
         """Go back to a checkpoint (or entry) in this session. Recorded; `undo` takes it back.
 
         Raises `Leased` while somebody else holds the session, `NotFound` for an unknown
-        checkpoint."""
+        checkpoint.
+        """
 
         def unit(tx: Tx) -> Move:
             head = self._lock(tx)
@@ -223,7 +225,8 @@ class Session:
 
     def undo(self) -> Move:
         """Take back the last restore, clear, reset, compaction or config change; else the
-        last turn. Nothing is removed: `restore(move.from_)` is the way forward again."""
+        last turn. Nothing is removed: `restore(move.from_)` is the way forward again.
+        """
         return self._write(lambda tx: moves.undo(tx, self._lock(tx), self._actor))
 
     def branch(
@@ -236,7 +239,8 @@ class Session:
     ) -> Session:
         """A new session that shares this one's history up to `at` (default: the head).
 
-        Nothing is copied; the branch's numbers go on after its fork point."""
+        Nothing is copied; the branch's numbers go on after its fork point.
+        """
         id = canonical.new_id()
 
         def unit(tx: Tx) -> Session:
@@ -251,7 +255,8 @@ class Session:
 
     def clear(self) -> Move:
         """Begin again at the root and keep the config. The history stays, searchable and
-        restorable."""
+        restorable.
+        """
         return self._start_over("clear", [], keep_config=True)[0]
 
     def reset(self, *, keep_config: bool = True) -> Move:
@@ -276,7 +281,8 @@ class Session:
 
     def repair(self) -> Entry | None:
         """Append one entry that answers every call which has no result ("it may or may not
-        have run"), so that the record says what is known. `None` when none is open."""
+        have run"), so that the record says what is known. `None` when none is open.
+        """
         with self._read() as tx:
             base = look_head(tx, self._key).place
             messages = reading.context(tx, base)
@@ -306,7 +312,8 @@ class Session:
 
         The session there stands where this one stands, with the same entries and times; what
         it held before stays as a branch. With `move` this session itself takes the address
-        and whoever had it is left without one. `config` says whose settings hold."""
+        and whoever had it is left without one. `config` says whose settings hold.
+        """
         from clew.transfer import transfer_unit
 
         unit = transfer_unit(self, (frontend, user), move=move, config=config)
@@ -315,7 +322,8 @@ class Session:
     def lease(self, holder: str, *, seconds: float = 60.0) -> Lease:
         """Be the only writer until the lease expires or is released (a context manager).
 
-        Raises `Leased` while another holder's lease lasts."""
+        Raises `Leased` while another holder's lease lasts.
+        """
         self._check_open()
         self._lease = Lease(self, holder, seconds)
         return self._lease

@@ -11,8 +11,8 @@ import msgspec
 from clew.canonical import now_ms
 from clew.db import Tx
 from clew.errors import ClewError, Invalid
-from clew.window import parse_since
 from clew.model import AuditRecord
+from clew.window import parse_since
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger
@@ -34,7 +34,8 @@ class Stats(msgspec.Struct, frozen=True):
 
 class UsageRow(msgspec.Struct):
     """Tokens and cost of one day (UTC), model or project. `cost` sums what is known, in USD;
-    `cost_unknown` counts the calls that told none."""
+    `cost_unknown` counts the calls that told none.
+    """
 
     key: str
     calls: int = 0

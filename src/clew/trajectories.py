@@ -24,7 +24,7 @@ from clew.exporters import files
 from clew.exporters.base import Row, segments
 from clew.exporters.trajectory import trajectory
 from clew.log import look_head, path
-from clew.model import Compaction, Kind
+from clew.model import Compaction, Entry, Kind, Message
 from clew.redaction import Redactor
 from clew.window import parse_since
 
@@ -38,7 +38,8 @@ BY_KEY = 1_000_000_000
 
 class Exported(msgspec.Struct, frozen=True):
     """What an export wrote. `dropped` counts sessions that gave no row, by reason; `path` is
-    `None` for a stream; `redactions` counts replacements by rule."""
+    `None` for a stream; `redactions` counts replacements by rule.
+    """
 
     rows: int
     bytes: int
@@ -62,9 +63,7 @@ def _row(tx: Tx, key: int) -> Row:
     return trajectory(reading.info(tx, key), segments(messages, _cuts(entries, messages)))
 
 
-def _cuts(
-    entries: list[reading.Entry], messages: list[reading.Message]
-) -> list[tuple[int, Compaction]]:
+def _cuts(entries: list[Entry], messages: list[Message]) -> list[tuple[int, Compaction]]:
     """Each compaction on the path with the index of the first message behind it."""
     order = {entry.position: number for number, entry in enumerate(entries)}
     begins = [order[message.at[0]] for message in messages]
@@ -100,8 +99,13 @@ def export(
     written = files.write(rows, target, redactor=redactor, overwrite=overwrite)
     ledger._run(
         lambda tx: ledger._record(
-            tx, "export", format="trajectory", rows=written.rows, redacted=redact,
-            bytes=written.bytes, sha256=written.sha256,
+            tx,
+            "export",
+            format="trajectory",
+            rows=written.rows,
+            redacted=redact,
+            bytes=written.bytes,
+            sha256=written.sha256,
         ),
         0,
     )

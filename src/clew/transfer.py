@@ -26,15 +26,17 @@ def transfer_unit(
 
     def unit(tx: Tx) -> Session:
         frontend, user = address
-        row = tx.one(
-            "session_by_address", project=source._project, frontend=frontend, user_id=user
-        )
+        row = tx.one("session_by_address", project=source._project, frontend=frontend, user_id=user)
         if row is not None and row[0] == source._key:
             return source
         if move:
             return _rebind(tx, source, address, row[0] if row else None)
-        key = row[0] if row else checkpoints.new_session(
-            tx, source._project, source._actor, id=new_id, address=address
+        key = (
+            row[0]
+            if row
+            else checkpoints.new_session(
+                tx, source._project, source._actor, id=new_id, address=address
+            )
         )
         _share(tx, source, key, branch_id, config)
         return source._ledger._handle(key, source._project, row[2] if row else new_id)
@@ -70,8 +72,13 @@ def _share(
 
 def _keep_as_branch(tx: Tx, source: Session, taker: Head, branch_id: str) -> None:
     checkpoints.branch(
-        tx, taker, taker.place, source._actor, id=branch_id,
-        title="before the transfer", address=(None, None),
+        tx,
+        taker,
+        taker.place,
+        source._actor,
+        id=branch_id,
+        title="before the transfer",
+        address=(None, None),
     )
     fresh = lock_head(tx, taker.key)
     taker.version, taker.audit_number = fresh.version, fresh.audit_number

@@ -7,6 +7,7 @@ or checkpoint that is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,7 +25,8 @@ PAGE = 2000
 
 class Report(msgspec.Struct):
     """What a verification looked at, and what it found wrong. `roots` are the ends of all
-    chains, by session: keep them elsewhere, and a cut-off tail shows too."""
+    chains, by session: keep them elsewhere, and a cut-off tail shows too.
+    """
 
     sessions: int = 0
     entries: int = 0
@@ -51,15 +53,16 @@ def verify(
     with database.read() as tx:
         sessions = tx.all("session_keys", project=ledger._scope)
         for done, (key, project, name) in enumerate(sessions):
-            problems = _guarded(lambda k=key, p=project, n=name: _session(tx, report, k, p, n, audit_only))
+            check = partial(_session, tx, report, key, project, name, audit_only)
+            problems = _guarded(check)
             report.problems += [f"session {name}: {problem}" for problem in problems]
             if on_progress:
                 on_progress(done + 1, len(sessions))
         for key, name, _settings in tx.all("project_list"):
-            problems = _guarded(lambda k=key, n=name: _project(tx, k, n))
+            problems = _guarded(partial(_project, tx, key, name))
             report.problems += [f"project {name}: {problem}" for problem in problems]
         if not audit_only:
-            report.problems += _guarded(lambda: _bodies(tx, report))
+            report.problems += _guarded(partial(_bodies, tx, report))
     return report
 
 

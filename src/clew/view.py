@@ -209,11 +209,12 @@ def _signed(message: Message) -> bool:
 def _number_runs(messages: Sequence[Message]) -> list[int]:
     """Consecutive assistant messages are one run, and its calls one batch.
 
-    A signed message behind unsigned ones begins a run of its own: it is another response, and
-    a provider wants its thinking first.
+    A signed message behind unsigned ones, or one of another format, begins a run of its own:
+    it is another response, and a provider wants its thinking first.
     """
     runs: list[int] = []
     run, inside, sealed = -1, False, False
+    form: str | None = None
     for message in messages:
         if not message.parts:
             runs.append(run if inside else -1)

@@ -51,7 +51,8 @@ def state(tx: Tx, script: Callable[[str], None], dialect: str, *, write: bool) -
     """Look at the version; bring it up to date when `write`.
 
     Raises `Damaged` when the database belongs to somebody else, `NotFound` when it is empty
-    and may not be written."""
+    and may not be written.
+    """
     newest = migrations(dialect)[-1][0]
     version = _version(tx)
     if version > newest:

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
@@ -39,7 +39,7 @@ class Transaction:
         self._connection = connection
 
     def _cursor(self, name: str, values: dict[str, Any]) -> psycopg.Cursor:
-        return self._connection.execute(cast("LiteralString", _SQL[name]), values)
+        return self._connection.execute(_SQL[name], values)
 
     def one(self, name: str, /, **values: Any) -> Row | None:
         """See `Tx`."""
@@ -56,7 +56,7 @@ class Transaction:
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         """See `Tx`."""
         with self._connection.cursor() as cursor:
-            cursor.executemany(cast("LiteralString", _SQL[name]), rows)
+            cursor.executemany(_SQL[name], rows)
 
 
 class Postgres:
@@ -94,7 +94,7 @@ class Postgres:
 
     def _configure(self, connection: psycopg.Connection) -> None:
         level = "on" if self.settings.durability == "full" else "off"
-        connection.execute(cast("LiteralString", f"set synchronous_commit = {level}"))
+        connection.execute(f"set synchronous_commit = {level}")
         if self.settings.read_only:
             connection.execute("set default_transaction_read_only = on")
 
@@ -104,7 +104,7 @@ class Postgres:
                 connection.execute("select pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
 
             def script(sql: str) -> None:
-                connection.execute(cast("LiteralString", sql))
+                connection.execute(sql)
 
             state = migrate.state(Transaction(connection), script, "postgres", write=self.writable)
         if state.newer:
@@ -150,7 +150,7 @@ class Postgres:
             return
 
         def savepoint(statement: str) -> None:
-            connection.execute(cast("LiteralString", statement))
+            connection.execute(statement)
 
         run_jobs(tx, jobs, savepoint)
         for job in jobs:
@@ -200,7 +200,7 @@ class Postgres:
         """See `Database`: dead rows stay in the pages until a vacuum rewrites them."""
         with translated(self.name), self._pool.connection() as connection:
             for table in ("entry", "blob", "frame", "session", "checkpoint", "usage"):
-                connection.execute(cast("LiteralString", f"vacuum full {table}"))
+                connection.execute(f"vacuum full {table}")
 
     def search_index(self) -> Any:
         """See `Database`."""

@@ -32,13 +32,26 @@ WAL_PAGES_MAX = 16_000
 """From here on the writer checkpoints itself: the thread does not keep up."""
 CACHE_KIB = 16_384
 NETWORK_FILE_SYSTEMS = frozenset(
-    "nfs nfs4 cifs smb3 smbfs afs ncpfs lustre glusterfs fuse.sshfs fuse.glusterfs".split()
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "afs",
+        "ncpfs",
+        "lustre",
+        "glusterfs",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+    ]
 )
 
 
 def parse_url(url: str) -> tuple[str, str | None]:
     """`sqlite:///relative.db`, `sqlite:////absolute.db` or `sqlite:///:memory:` as a path,
-    and the VFS that `?vfs=` names."""
+    and the VFS that `?vfs=` names.
+    """
     parts = urlsplit(url)
     path = unquote(parts.path)
     if parts.netloc or not path.startswith("/") or path == "/":
@@ -215,7 +228,8 @@ class SQLite:
 
     def _wait(self, attempt: Callable[[], Any]) -> None:
         """Try again while another process holds the lock: short, jittered sleeps are fairer
-        than SQLite's own growing ones."""
+        than SQLite's own growing ones.
+        """
         deadline = 0.0
         while True:
             try:
@@ -271,7 +285,7 @@ class SQLite:
                 target.pragma("journal_mode", "delete")
             finally:
                 target.close()
-        os.chmod(path, 0o600)
+        Path(path).chmod(0o600)
 
     def changed_sessions(self, cursor: int) -> tuple[int, list[int]]:
         """See `Database`: there is one writer at a time, so row ids commit in order."""

@@ -3,6 +3,5 @@
 from clew.exporters.base import Row, Segment, line, segments
 from clew.exporters.files import Written, write
 from clew.exporters.trajectory import trajectory
-from clew.window import parse_since
 
-__all__ = ["Row", "Segment", "Written", "line", "parse_since", "segments", "trajectory", "write"]
+__all__ = ["Row", "Segment", "Written", "line", "segments", "trajectory", "write"]
