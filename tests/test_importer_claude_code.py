@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -516,3 +518,36 @@ def test_the_facts_of_all_fixtures_are_those_of_an_independent_reader() -> None:
         wanted = {key: row[key] for key in (*FACTS, "models")} | {"usage": usage}
         wrong = {key for key in wanted if found[key] != wanted[key]}
         assert wrong == DIFFER.get(name, set()), (name, found, wanted)
+
+
+# --- the bundled samples -----------------------------------------------------------------
+
+
+def test_the_bundled_samples_are_what_their_script_writes(tmp_path: Path) -> None:
+    script = REPO / "scripts" / "make_samples.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)
+    written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    folder = SAMPLES.parent
+    kept = {path.relative_to(folder.parent) for path in folder.rglob("*") if path.is_file()}
+    assert written == kept
+    for path in written:
+        assert (tmp_path / path).read_bytes() == (folder.parent / path).read_bytes(), path
+
+
+def test_the_bundled_samples_show_what_they_are_for() -> None:
+    files = list(claude_code.discover(SAMPLES))
+    assert len(files) == 6
+    long, forked, *_, agent = (read(path)[0] for path in files)
+    words = [body(files[0].read_bytes(), record).decode() for record in long]
+    cut = next(at for at, record in enumerate(long) if record.kind is Kind.COMPACTION)
+    assert any("must keep column `legacy_ref`" in each for each in words[:cut])
+    assert decode(json.loads(words[cut + 1])).summary
+    assert "legacy_ref" not in words[cut + 1]
+    shared = {record.native_id for record in long} & {record.native_id for record in forked}
+    assert len(shared) > 8
+    origin = read(files[-1])[1]
+    assert origin.parent == files[0].stem
+    assert f'"id":"{origin.parent_call}"' in "".join(words)
+    assert agent
+    torn = [path for path in files if read(path)[2] < path.stat().st_size]
+    assert len(torn) == 1
