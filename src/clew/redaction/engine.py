@@ -95,7 +95,8 @@ class Redactor:
             data = _encoded(text)
             found = self._find(data, key, _issued_only(data, self._pseudonyms))
             out.extend(Finding(one.rule, path, one.start, one.end) for one in found)
-            return text
+            # A key that changes is not shown in a path.
+            return "" if found else text
 
         Walker(on_text, self._opens, paths=True).walk(value)
         return out

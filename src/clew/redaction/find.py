@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from clew.redaction import judge
 from clew.redaction.judge import Strength
 from clew.redaction.linear import Pattern, compiled, starts_word
+from clew.redaction.pseudonyms import markers
 from clew.redaction.rules import SECRET, TYPES, Rule
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ def _try(ready: _Ready, data: bytes, start: int) -> Found | None:
 
 def leaf(data: bytes, key: bytes) -> Found | None:
     """The whole value under a key that says it is a secret."""
+    # The name of a placeholder says nothing about the value below it.
+    for start, end in reversed(markers(key)):
+        key = key[:start] + key[end:]
     strength = judge.strength(key)
     if strength is Strength.NONE or not judge.plausible_leaf(data, strength):
         return None

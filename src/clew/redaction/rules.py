@@ -161,11 +161,11 @@ _TOKENS = (
     ),
     Rule(
         "terraform", SECRET, b".", rb"\.atlasv1\.[A-Za-z0-9_=-]{8}",
-        rb"\.atlasv1\.[A-Za-z0-9_=-]{40,}", edge=False, grow=rb"[A-Za-z0-9_=-]*",
+        rb"\.atlasv1\.[A-Za-z0-9_=-]{40,}", shapes.headed, edge=False, grow=rb"[A-Za-z0-9_=-]*",
     ),
     Rule(
         "azure-openai", SECRET, b"J", rb"JQQJ99[A-Z0-9]{6}", rb"JQQJ99[A-Za-z0-9]{20,}",
-        shapes.azure_openai, edge=False, grow=_B62 + b"*",
+        shapes.headed, edge=False, grow=_B62 + b"*",
     ),
     Rule(
         "azure-client", SECRET, b"0123456789", rb"[0-9]Q~[A-Za-z0-9_~.-]{8}",

@@ -18,7 +18,7 @@ Span = tuple[int, int]
 KEY_BYTES_MAX = 48
 _KEY_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 _B62 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
-AZURE_KEY_HEAD_BYTES = 52
+TOKEN_HEAD_BYTES_MAX = 52
 
 
 def whole(data: bytes, match: Match) -> Span | None:
@@ -34,10 +34,10 @@ def token(data: bytes, match: Match) -> Span | None:
     return None if judge.wordy(match.group()) else whole(data, match)
 
 
-def azure_openai(data: bytes, match: Match) -> Span | None:
-    """The marker stands in the middle of the key: 52 characters come before it."""
+def headed(data: bytes, match: Match) -> Span | None:
+    """The mark stands inside the token: what comes before it belongs to it."""
     start = match.start()
-    least = max(0, start - AZURE_KEY_HEAD_BYTES)
+    least = max(0, start - TOKEN_HEAD_BYTES_MAX)
     while start > least and data[start - 1] in _B62:
         start -= 1
     return start, match.end()
@@ -50,10 +50,12 @@ def azure_client(data: bytes, match: Match) -> Span | None:
 
 
 _KEY_GAP = rb"(?:[\s\"'+,|>:;*#-]|\\[nrt\"]|\xe2\x86\x92|[0-9]{1,6}\b)"
+# The last line is short; the end line's hyphens and its word END are not part of it.
+_TAIL_GAP = rb"(?:[\s\"'+,|>:;*#]|\\[nrt\"]|(?:\n|\\n)-|\xe2\x86\x92|[0-9]{1,6}\b)"
 _KEY_BODY = compiled(
     rb"(?:" + _KEY_GAP + rb"*[A-Z][A-Za-z-]{2,20}: [A-Za-z0-9,. -]{1,60}(?:\\[nr]|[\r\n]))*"
     rb"(?:" + _KEY_GAP + rb"*(?:=?[A-Za-z0-9+/]{16,}={0,2}))+"
-    rb"(?:" + _KEY_GAP + rb"*=?[A-Za-z0-9+/]{1,15}={0,2})?"
+    rb"(?:" + _TAIL_GAP + rb"*=?[A-Za-z0-9+/]{1,15}={0,2})?"
 )
 _KEY_END = compiled(_KEY_GAP + rb"*-{0,5}END [A-Z0-9 ]{0,40}KEY(?: BLOCK)?-{0,5}")
 
