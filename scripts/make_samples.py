@@ -83,11 +83,11 @@ class Log:
         self.tip = identity
         return identity
 
-    def begin(self, first: str) -> None:
+    def begin(self, first: Any) -> None:
         """What the program writes before the first prompt, and the prompt."""
         self.write({"type": "permission-mode", "permissionMode": "default"} | self.own())
         self.prompt(first)
-        snapshot = {"messageId": self.tip, "trackedFileBackups": {}, "timestamp": self.stamp(0)}
+        snapshot: Json = {"messageId": self.tip, "trackedFileBackups": {}, "timestamp": self.stamp(0)}
         self.write(
             {
                 "type": "file-history-snapshot",
