@@ -22,7 +22,7 @@ from clew.db import Tx
 from clew.errors import ClewError, Invalid
 from clew.log import Bodies, make_entry
 from clew.model import Entry, Hit, Kind, Results
-from clew.search.documents import KINDS, document, tools_of
+from clew.search.documents import KINDS, answers, document, tools_of
 from clew.search.index import Doc, Filters, Index, IndexUnavailable, Match
 from clew.search.query import Node, matches, parse
 from clew.search.snippet import snippet
@@ -165,7 +165,8 @@ class Searcher:
     ) -> int:
         """Index everything that is behind, newest sessions first; gives the number of entries.
 
-        Two that do it at once only do the same work twice: marks never go back."""
+        Two that do it at once only do the same work twice: marks never go back.
+        """
         if not self.enabled:
             return 0
         late = self.behind()
@@ -296,7 +297,10 @@ class Searcher:
         )
         for row in rows:
             entry = make_entry(str(session[2]), bodies, row[1:])
-            if _in_time(entry, filters) and match_kind(node, entry, filters):
+            texts, tools = texts_of(entry)
+            if filters.tool is not None and filters.tool not in tools:
+                continue
+            if _in_time(entry, filters) and answers(node, texts, filters.kinds):
                 yield Match(row[0], session[0], entry.seq, entry.time_ms, None, 0.0)
 
     def _hits(self, node: Node, filters: Filters, found: list[Match]) -> list[Hit]:
@@ -314,8 +318,8 @@ class Searcher:
         wanted = [kind for kind in KINDS if kind in texts and kind in (filters.kinds or KINDS)]
         if not wanted:
             return None
-        kind = match.kind or match_kind(node, entry, filters) or wanted[0]
-        words, marks = snippet(texts.get(kind, texts[wanted[0]]), node)
+        kind = match.kind or _best_kind(node, texts, wanted)
+        words, marks = snippet(texts[kind], node)
         return Hit(
             session=session[0],
             seq=entry.seq,
@@ -344,15 +348,11 @@ def texts_of(entry: Entry) -> tuple[dict[str, str], tuple[str, ...]]:
     return {}, ()
 
 
-def match_kind(node: Node, entry: Entry, filters: Filters) -> str | None:
-    """The first wanted kind of an entry's text that the query matches by itself."""
-    texts, tools = texts_of(entry)
-    if filters.tool is not None and filters.tool not in tools:
-        return None
-    for kind in filters.kinds or KINDS:
-        if kind in texts and matches(node, tokens(texts[kind])):
-            return kind
-    return None
+def _best_kind(node: Node, texts: dict[str, str], wanted: list[str]) -> str:
+    """The first kind of text that the query matches by itself; else the first there is."""
+    if len(wanted) == 1:
+        return wanted[0]
+    return next((kind for kind in wanted if matches(node, tokens(texts[kind]))), wanted[0])
 
 
 def _heads(tx: Tx, keys: set[int]) -> list[tuple[int, int, int]]:

@@ -15,7 +15,8 @@ __all__ = ["Database", "Settings", "Tx", "connect"]
 
 def connect(url: str, settings: Settings) -> Database:
     """Open the database that `url` names (`sqlite:///path`, `sqlite:///:memory:`,
-    `postgresql://…`). Raises `Invalid` for another scheme, `Unavailable` when nobody answers."""
+    `postgresql://…`). Raises `Invalid` for another scheme, `Unavailable` when nobody answers.
+    """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
         from clew.db.sqlite import SQLite

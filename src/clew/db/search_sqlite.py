@@ -16,10 +16,9 @@ import hashlib
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import msgspec
@@ -29,6 +28,9 @@ from clew.search import words
 from clew.search.documents import KINDS, passages
 from clew.search.index import RANK_WINDOW, Doc, Filters, IndexUnavailable, Match, Order
 from clew.search.query import All, Either, Node, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 LAYOUT = 1
 """Of the tables below; together with `words.VERSION` it says whether a file can be used."""
@@ -207,7 +209,7 @@ class SQLiteIndex:
     def marks(self) -> dict[int, int]:
         """See `Index`."""
         with self._reading() as reader:
-            return dict(reader.connection.execute("SELECT session, seq FROM mark").fetchall())
+            return dict(_rows(reader.connection, "SELECT session, seq FROM mark"))
 
     def count(self) -> int:
         """See `Index`."""
@@ -217,7 +219,8 @@ class SQLiteIndex:
     def forget(self, entries: Sequence[int]) -> None:
         """See `Index`. FTS5 only notes which rows are gone until their part of the index is
         merged, so all of it is merged: some 7 s for a million documents, whatever the number
-        of entries. Raises `Unavailable` while a reader holds the WAL; call it again then."""
+        of entries. Raises `Unavailable` while a reader holds the WAL; call it again then.
+        """
         with self._writing() as connection:
             gone = _remove(connection, entries)
             _shift(connection, "entries", -gone)
@@ -302,7 +305,8 @@ def _insert(
 ) -> int:
     """Write the passages, in the order of their row ids: FTS5 flushes when one goes back."""
     place = _Places(connection)
-    rows, docs = [], []
+    rows: list[tuple[Any, ...]] = []
+    docs: list[tuple[int, ...]] = []
     for doc, parts in made:
         scope = _scope(doc)
         for part in parts:
@@ -322,7 +326,7 @@ def _remove(connection: apsw.Connection, entries: Iterable[int]) -> int:
     """Delete the passages of the entries; gives how many entries were there."""
     gone = 0
     for entry in entries:
-        found = connection.execute("SELECT rowid FROM doc WHERE entry = ?", (entry,)).fetchall()
+        found = _rows(connection, "SELECT rowid FROM doc WHERE entry = ?", (entry,))
         if found:
             connection.executemany("DELETE FROM words WHERE rowid = ?", found)
             connection.executemany("DELETE FROM doc WHERE rowid = ?", found)
@@ -357,10 +361,11 @@ class _Places:
     def _first_free(self, second: int) -> int:
         if second not in self._free:
             begin = second << SLOT_BITS
-            ((last,),) = self._connection.execute(
+            ((last,),) = _rows(
+                self._connection,
                 "SELECT max(rowid) FROM doc WHERE rowid >= ? AND rowid < ?",
                 (begin, begin + (1 << SLOT_BITS)),
-            ).fetchall()
+            )
             self._free[second] = begin if last is None else last + 1
         return self._free[second]
 
@@ -372,12 +377,16 @@ class _Places:
             )
 
 
+def _rows(connection: apsw.Connection, sql: str, values: Any = ()) -> list[tuple[Any, ...]]:
+    return connection.execute(sql, values).fetchall()
+
+
 def _second(time_ms: int) -> int:
     return min(max(time_ms, 0) // 1000, SECOND_MAX)
 
 
 def _state(connection: apsw.Connection, name: str) -> int:
-    ((value,),) = connection.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchall()
+    ((value,),) = _rows(connection, "SELECT value FROM state WHERE name = ?", (name,))
     return int(value)
 
 
@@ -398,7 +407,8 @@ def _inode(path: str) -> int:
 
 class Rendered(msgspec.Struct):
     """A query in FTS5's syntax, and its phrases in the order in which FTS5 counts them:
-    `None` for those that add nothing to the score (filters, and what must not be there)."""
+    `None` for those that add nothing to the score (filters, and what must not be there).
+    """
 
     text: str
     phrases: list[Words | None]
@@ -467,7 +477,8 @@ def _tool(name: str) -> str:
 class _Reader:
     """A connection with the ranking function. FTS5's own `bm25` counts every phrase in the
     whole index before the first row (200 ms for a common word in a million documents); this
-    one counts words up to a limit, and looks only at the rows that it is called for."""
+    one counts words up to a limit, and looks only at the rows that it is called for.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
@@ -491,10 +502,11 @@ class _Reader:
         return min(map(self._frequency_of, phrase.tokens[:last]), default=FREQUENCY_MAX)
 
     def _frequency_of(self, token: str) -> int:
-        ((number,),) = self.connection.execute(
+        ((number,),) = _rows(
+            self.connection,
             "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)",
             (f'- scope : "{token}"', FREQUENCY_MAX),
-        ).fetchall()
+        )
         return int(number)
 
     def _relevance(self, row: apsw.FTS5ExtensionApi, *_: apsw.SQLiteValue) -> float:

@@ -371,7 +371,8 @@ class Checkpointer:
 
     def _loop(self) -> None:
         connection = self._database._connect(writer=True)
-        while True:
+        # `close` sets `_closing` first: a wake-up that is cleared below is not needed then.
+        while not self._closing:
             self._wake.wait()
             if self._closing:
                 break

@@ -118,6 +118,6 @@ def _answer(pairs: Pairs, candidates: list[Paired], result: ToolResult, index: i
 
 def _mark_late(pairs: Pairs, messages: Sequence[Message]) -> None:
     speaks = [index for index, message in enumerate(messages) if message.role == "assistant"]
-    following = dict(zip(speaks, [*speaks[1:], len(messages)], strict=True))
+    following = dict(zip(speaks, [*speaks, len(messages)][1:], strict=True))
     for one in pairs.calls:
         one.late = one.answered > following.get(one.asked, len(messages))

@@ -10,7 +10,7 @@ begins with the last `OVERLAP` words of the one before, so that a phrase is foun
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -27,6 +27,9 @@ from clew.model import (
 )
 from clew.search import words
 from clew.search.query import Node, matches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 SPOKEN = ("user", "assistant", "system")
 KINDS = (*SPOKEN, "thinking", "tool_call", "tool_result")
@@ -50,10 +53,11 @@ def kind_of(message: Message) -> str:
 
 
 def document(message: Message) -> dict[str, str]:
-    """The searchable text of a message, by kind; kinds without text are left out.
+    r"""The searchable text of a message, by kind; kinds without text are left out.
 
     JSON is told as `key: value` lines: inside JSON a line break is written `\\n`, which would
-    glue an `n` to the word that follows. Images and other encoded data are not searched."""
+    glue an `n` to the word that follows. Images and other encoded data are not searched.
+    """
     found: dict[str, list[str]] = {}
     spoken = kind_of(message)
     for part in message.parts:

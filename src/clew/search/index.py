@@ -8,13 +8,16 @@ by `clew.search.query.matches` on the passages of a document; every index finds 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from clew.errors import Unavailable
-from clew.search.query import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clew.search.query import Node
 
 
 class IndexUnavailable(Unavailable):
@@ -24,7 +27,8 @@ class IndexUnavailable(Unavailable):
 class Doc(msgspec.Struct, frozen=True):
     """One entry as the index sees it. `entry`, `project` and `session` are the ledger's own
     numbers; `tools` are the names of the tools called or answered in it; `texts` goes by kind
-    (see `clew.search.documents`) and holds at most one of user, assistant and system."""
+    (see `clew.search.documents`) and holds at most one of user, assistant and system.
+    """
 
     entry: int
     project: int
@@ -37,7 +41,8 @@ class Doc(msgspec.Struct, frozen=True):
 
 class Filters(msgspec.Struct, frozen=True):
     """What a hit must be, besides matching. With `kinds`, only texts of those kinds are
-    looked at, by NOT too. `tool` is a tool's exact name. `since_ms <= time < until_ms`."""
+    looked at, by NOT too. `tool` is a tool's exact name. `since_ms <= time < until_ms`.
+    """
 
     project: int | None = None
     session: tuple[int, ...] | None = None
@@ -49,7 +54,8 @@ class Filters(msgspec.Struct, frozen=True):
 
 class Match(msgspec.Struct, frozen=True):
     """An entry that matches. `score` grows with relevance, 0 when newest-first was asked;
-    scores of two databases cannot be compared. `kind` is given where the index knows it."""
+    scores of two databases cannot be compared. `kind` is given where the index knows it.
+    """
 
     entry: int
     session: int
@@ -71,14 +77,16 @@ class Index(Protocol):
 
     def add(self, docs: Sequence[Doc], marks: Mapping[int, int]) -> None:
         """Index documents and move the marks (session -> complete up to seq), atomically.
-        An entry that is there already is replaced; a mark never goes back."""
+        An entry that is there already is replaced; a mark never goes back.
+        """
 
     def marks(self) -> dict[int, int]:
         """Up to which seq each session is complete."""
 
     def find(self, query: Node, filters: Filters, *, order: Order, limit: int) -> list[Match]:
         """Entries with a passage that matches, each once, at most `limit`: the newest first,
-        or the most relevant among the newest `RANK_WINDOW`."""
+        or the most relevant among the newest `RANK_WINDOW`.
+        """
 
     def forget(self, entries: Sequence[int]) -> None:
         """Remove entries for good: nothing of their text stays in the index's own files."""

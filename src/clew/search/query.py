@@ -16,7 +16,6 @@ renders its own query from the tree. A tree without something to find cannot be 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,6 +24,7 @@ from clew.errors import Invalid
 from clew.search import words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
 
 QUERY_CHARS = 1_000
@@ -96,7 +96,7 @@ class _Parser:
         raise Invalid(f"Query, column {column}: {what}.")
 
     def either(self, depth: int) -> Node:
-        """all (OR all)*"""
+        """Read `all (OR all)*`."""
         if depth > DEPTH:
             self.fail(f"parentheses are nested deeper than {DEPTH}: take some away")
         options = [self.all(depth)]
@@ -106,7 +106,7 @@ class _Parser:
         return options[0] if len(options) == 1 else Either(tuple(options))
 
     def all(self, depth: int) -> Node:
-        """([AND] [NOT] unit)*, with at least one that is not negated."""
+        """Read `([AND] [NOT] unit)*`, with at least one that is not negated."""
         begin = self.at
         must: list[Node] = []
         no: list[Node] = []
@@ -231,7 +231,8 @@ def folded(tokens: Sequence[str]) -> str:
 def matches(node: Node, *fields: Sequence[str]) -> bool:
     """Whether one passage answers the query; each of `fields` is the token list of one text.
 
-    A phrase lies within one text. This is the definition that every index has to meet."""
+    A phrase lies within one text. This is the definition that every index has to meet.
+    """
     return _matches(node, [folded(field) for field in fields])
 
 

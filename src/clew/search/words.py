@@ -54,7 +54,8 @@ def single(char: str) -> bool:
 
 def _is_accent(char: str) -> bool:
     """Marks that people leave out when they type. Vowel signs and viramas of Indic scripts,
-    kana voicing (class 8) and Thai tones (classes 103 to 122) make another word, and stay."""
+    kana voicing (class 8) and Thai tones (classes 103 to 122) make another word, and stay.
+    """
     combining = unicodedata.combining(char)
     return combining == 1 or 10 <= combining <= 36 or combining >= 200
 
@@ -100,10 +101,7 @@ _WORDS = str.maketrans({code: " " for code in range(128) if not chr(code).isalnu
 
 def words(text: str) -> list[str]:
     """The words of `text`, in order, without the pieces of identifiers: what a query says."""
-    if text.isascii():
-        found = text.translate(_TABLE).split()
-    else:
-        found = _spread(text).split()
+    found = text.translate(_TABLE).split() if text.isascii() else _spread(text).split()
     if len(text) > WORD_CHARS:
         return [word[:WORD_CHARS] for word in found]
     return found
@@ -123,7 +121,8 @@ def _spread(text: str) -> str:
 def pieces(word: str) -> list[str]:
     """`HTTPServer` → `["http", "server"]`; an empty list for a word that has no pieces.
 
-    Encoded data looks like an identifier with very many, very short pieces: it has none."""
+    Encoded data looks like an identifier with very many, very short pieces: it has none.
+    """
     if len(word) > IDENTIFIER_CHARS:
         return []
     found = _PIECES.findall(word)

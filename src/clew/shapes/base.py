@@ -8,15 +8,16 @@ the target has no place for, and says so in words where a person or a model woul
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from clew.errors import Invalid
 from clew.model import JSON, File, Image, Message, ToolCall, Unknown, Usage
 
-Decoder = Callable[[JSON], Message]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CONTINUED = "(continued)"
 EARLIER = "(The earlier part of this conversation is not shown.)"
