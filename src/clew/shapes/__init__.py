@@ -52,7 +52,7 @@ def register_decoder(name: str, fn: Callable[[JSON], Message]) -> None:
         raise Invalid(f"the format {name!r} already has a reader: choose another name")
 
 
-def decode(format: str, data: JSON) -> Message:  # noqa: A002
+def decode(format: str, data: JSON) -> Message:
     """Read one message of the named format.
 
     Raises `Invalid` for an unknown format and for data that is no message of it.

@@ -8,7 +8,6 @@ the target has no place for, and says so in words where a person or a model woul
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
