@@ -19,8 +19,8 @@ VERSION = "2.1.117"
 MODEL = "claude-sonnet-4-6"
 
 HOME = "/home/" + "mira"
-ORCHARD = f"{HOME}/work/orchard-api"
-KUMO = f"{HOME}/work/kumo-site"
+ORCHARD = f"{HOME}/code/orchard-api"
+KUMO = f"{HOME}/code/kumo-site"
 
 API_KEY = "sk-ant-" + "api03-" + "q7Rk2Wd9Zx4T" * 4
 BEARER = "c1e0" + "5f27b94a" * 4
