@@ -1,0 +1,7 @@
+"""How fast Clew is on this machine, against goals: `python -m bench [NAME ...]`.
+
+Every bench is a module with a `TITLE` and a `run(options)` that gives figures. What is compared
+is run in the same rounds in turn, and a ratio is the median of the rounds' own ratios, so that a
+machine which does other things at the same time disturbs both sides alike. CPU time stands
+beside wall time for the same reason.
+"""
