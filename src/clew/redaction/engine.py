@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from clew.errors import RedactionFailed
 from clew.redaction.find import Finder, Found, leaf, union
-from clew.redaction.judge import worth_spreading
+from clew.redaction.judge import Strength, strength, worth_spreading
 from clew.redaction.literals import USER_CHARACTERS_MIN, Literals
 from clew.redaction.pseudonyms import MARKER, Pseudonyms, escaped, markers
 from clew.redaction.report import Finding, Report
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 ROUNDS_MAX = 20
 """Replacing may bring something new to light; it never takes more than a few rounds."""
 SPREAD_BYTES_MAX = 512
-_KEYS_REMEMBERED_MAX = 8192
+_SHORT_MAX = 8192
+_SHORT_CHARACTERS_MAX = 200
+"""Keys, roles, names and paths come again and again; what became of them is remembered."""
 _EDGES = {"home-slug"}
 """Rules whose find may be only a part of the value: not replaced elsewhere."""
 
@@ -52,7 +54,7 @@ class Redactor:
         self._literals = Literals()
         for value in known:
             self._literals.add_known(value)
-        self._clean_keys: set[str] = set()
+        self._short: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._replacing = Walker(self._replaced, self._opens, paths=False)
         self._observing = Walker(self._observed, self._opens, paths=False)
 
@@ -121,30 +123,39 @@ class Redactor:
         return text
 
     def _replaced(self, text: str, key: str, path: str) -> str:
-        if not key and text in self._clean_keys:
-            return text
+        secret = bool(key) and strength(_encoded(key)) is not Strength.NONE
+        if not secret:
+            seen = self._short.get(text)
+            if seen is not None:
+                for rule in seen[1]:
+                    self.report.add(rule)
+                return seen[0]
+        new, rules = self._rewritten(text, key if secret else "")
+        # What a placeholder look-alike becomes depends on what was given out by then.
+        if not secret and len(text) <= _SHORT_CHARACTERS_MAX and "<" not in text:
+            if len(self._short) >= _SHORT_MAX:
+                self._short.clear()
+            self._short[text] = new, rules
+        for rule in rules:
+            self.report.add(rule)
+        return new
+
+    def _rewritten(self, text: str, key: str) -> tuple[str, tuple[str, ...]]:
+        """The text with everything found replaced, and the rules that found it."""
         data = _encoded(text)
         new = self._escaped(data)
+        rules: list[str] = []
         for _ in range(ROUNDS_MAX):
             found = self._find(new, key, _issued_only(new, self._pseudonyms))
             if not found:
-                break
+                same = new is data
+                return (text if same else _decoded(new)), tuple(rules)
+            rules += [one.rule for one in found]
             new = self._spliced(new, found)
-        else:
-            raise RedactionFailed(
-                f"a text of {len(data)} bytes was not clean after {ROUNDS_MAX} rounds of "
-                "replacing; leave its session out of the export"
-            )
-        if new is not data:
-            return new.decode("utf-8", "surrogatepass")
-        if not key and len(text) <= 64:
-            self._remember(text)
-        return text
-
-    def _remember(self, key: str) -> None:
-        if len(self._clean_keys) >= _KEYS_REMEMBERED_MAX:
-            self._clean_keys.clear()
-        self._clean_keys.add(key)
+        raise RedactionFailed(
+            f"a text of {len(data)} bytes was not clean after {ROUNDS_MAX} rounds of "
+            "replacing; leave its session out of the export"
+        )
 
     def _find(self, data: bytes, key: str, ours: list[tuple[int, int]]) -> list[Found]:
         found = self._finder.find(data) + self._literals.find(data)
@@ -173,7 +184,6 @@ class Redactor:
             original = self._literals.original(value, one.type) or _decoded(value)
             pieces += [data[at : one.start], self._pseudonyms.placeholder(one.type, original)]
             at = one.end
-            self.report.add(one.rule)
         pieces.append(data[at:])
         return b"".join(pieces)
 
@@ -190,7 +200,7 @@ class Redactor:
         ):
             self._literals.add_found(text, one.type)
         if self.learned != before:
-            self._clean_keys.clear()
+            self._short.clear()
 
 
 def _encoded(text: str) -> bytes:

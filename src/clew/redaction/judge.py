@@ -54,7 +54,8 @@ _STRONG_PAIRS = frozenset(
         "personal_token csrf_token deploy_token admin_token webhook_token"
     )
 )
-_WEAK = _set("token auth authorization jwt pat cookie sessionid bearer signature")
+# Not `signature`: that of a thinking block has to stay as it is, byte for byte.
+_WEAK = _set("token auth authorization jwt pat cookie sessionid bearer")
 _NOT = _set(
     "count counts length len limit size name names path file files dir type types url uri "
     "field fields usage policy label header headers prefix suffix regex pattern expires expiry "

@@ -33,7 +33,7 @@ _NOBODY = frozenset(
     b"codespace docker jenkins git shared public default guest linuxbrew circleci travis "
     b"username your-username yourname youruser you name me example test builder nobody "
     b"homebrew all default_user vagrant pi ec2-user opc azureuser runneradmin "
-    b"containeradministrator".split()
+    b"containeradministrator agent claude codex bot ci build work workspace sandbox".split()
 )
 _NO_REPLY = (b"noreply", b"no-reply", b"donotreply", b"do-not-reply")
 _REMOTE_PATH = compiled(rb":[A-Za-z0-9_.~-]*(?:/|[A-Za-z0-9_-]\.git\b)")

@@ -63,6 +63,8 @@ def _normalised(type_: str, value: str) -> str:
 def markers(data: bytes) -> list[tuple[int, int]]:
     """The spans of everything that looks like a placeholder."""
     out: list[tuple[int, int]] = []
+    if b"<" not in data or b">" not in data:
+        return out
     match = MARKER.search(data)
     while match is not None:
         out.append((match.start(), match.end()))

@@ -134,8 +134,8 @@ _TOKENS = (
     _token("tencent", "AKID", _B62, 32),
     _token("mailgun", "key-", _HEX, 32),
     _token("sonar", "squ_ sqp_ sqa_", _HEX, 40),
-    _token("easypost", "EZAK EZTK", _B62, 50),
-    _token("facebook", "EAAG EAAC EAAB EAAE", _B62, 60),
+    _token("easypost", "EZAK EZTK", _B62, 50, check=shapes.varied),
+    _token("facebook", "EAAG EAAC EAAB EAAE", _B62, 60, check=shapes.varied),
     _exact("aws-access-key", b"A", rb"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"),
     _exact("databricks", b"d", rb"dapi[0-9a-f]{32}(?:-[0-9])?"),
     _exact("twilio", b"S", rb"SK[0-9a-f]{32}"),
@@ -151,9 +151,9 @@ _TOKENS = (
         rb"[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}", grow=_URL64 + b"*",
     ),
     Rule(
-        "discord-bot", SECRET, b"MNO", rb"[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9]",
-        rb"[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{26,}",
-        shapes.token, grow=_URL64 + b"*",
+        "discord-bot", SECRET, b".", rb"\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{20}",
+        rb"\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{26,}", shapes.discord, edge=False,
+        grow=_URL64 + b"*",
     ),
     Rule(
         "airtable", SECRET, b"p", rb"pat[A-Za-z0-9]{14}\.[0-9a-f]{8}",
@@ -249,14 +249,14 @@ _SHAPES = (
 _KEYWORD = (
     rb"(?i:passw(?:or)?d|passwd|passphrase|passcode|pwd|secret|token|credential|api[_.-]?key"
     rb"|(?:access|private|secret|auth|account|signing|master|encryption|shared|service|storage"
-    rb"|subscription|admin|license|deploy|hmac|role)[_.-]?key|auth|jwt|pat|cookie|sessionid)"
+    rb"|subscription|admin|license|deploy|hmac|role)[_.-]?key|auth|cookie|sessionid)"
 )
-_TAIL = rb"[A-Za-z0-9_-]{0,24}[\\]{0,4}[\"'`]?\]?"
+_TAIL = rb"[A-Za-z0-9_-]{0,12}[\\]{0,4}[\"'`]?\]?"
 _SIGN = rb"\s{0,6}(?::=|=>|={1,3}|:)\s{0,6}"
 
 _ASSIGNMENTS = (
     Rule(
-        "assignment", SECRET, b"pPsStTcCaAmMeEdDlLhHrRjJ",
+        "assignment", SECRET, b"pPsStTcCaAmMeEdDlLhHrR",
         _KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})?" + _SIGN
         + rb"(?:[\\]{0,4}[bruf]{0,2}[\"'`][^\s\"'`]|[^\s\"'`\\<>()\[\]{},;=]{4})",
         _KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})??" + _SIGN

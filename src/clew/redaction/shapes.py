@@ -19,6 +19,8 @@ KEY_BYTES_MAX = 48
 _KEY_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 _B62 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 TOKEN_HEAD_BYTES_MAX = 52
+VARIED_BYTES_MIN = 24
+"""Different bytes in a token that is random; a run of padding has few."""
 
 
 def whole(data: bytes, match: Match) -> Span | None:
@@ -34,6 +36,13 @@ def token(data: bytes, match: Match) -> Span | None:
     return None if judge.wordy(match.group()) else whole(data, match)
 
 
+def varied(data: bytes, match: Match) -> Span | None:
+    """A token with a head so short that long runs of base64 hold it by chance."""
+    if match.start() and data[match.start() - 1] in b"/+":
+        return None
+    return whole(data, match) if len(set(match.group())) >= VARIED_BYTES_MIN else None
+
+
 def headed(data: bytes, match: Match) -> Span | None:
     """The mark stands inside the token: what comes before it belongs to it."""
     start = match.start()
@@ -47,6 +56,19 @@ def azure_client(data: bytes, match: Match) -> Span | None:
     """The marker `8Q~` comes after three characters."""
     start = match.start() - 3
     return (start, match.end()) if start >= 0 and starts_word(data, start) else None
+
+
+_DISCORD_USER = compiled(rb"[MNO][A-Za-z0-9_-]{22,27}$")
+
+
+def discord(data: bytes, match: Match) -> Span | None:
+    """The user's id in base64 comes first; a search for it would fit every run of base64."""
+    begin = match.start()
+    user = _DISCORD_USER.search(data[max(0, begin - 28) : begin])
+    if user is None:
+        return None
+    start = begin - (user.end() - user.start())
+    return (start, match.end()) if starts_word(data, start) else None
 
 
 _KEY_GAP = rb"(?:[\s\"'+,|>:;*#-]|\\[nrt\"]|\xe2\x86\x92|[0-9]{1,6}\b)"
