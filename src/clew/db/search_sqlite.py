@@ -12,7 +12,6 @@ over into the next ones; `overflow` remembers how far that ever went.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import threading
@@ -26,7 +25,15 @@ import msgspec
 from clew.errors import ClewError, Invalid, Unavailable
 from clew.search import words
 from clew.search.documents import KINDS, passages
-from clew.search.index import RANK_WINDOW, Doc, Filters, IndexUnavailable, Match, Order
+from clew.search.index import (
+    RANK_WINDOW,
+    Doc,
+    Filters,
+    IndexUnavailable,
+    Match,
+    Order,
+    tool_word,
+)
 from clew.search.query import All, Either, Node, Words
 
 if TYPE_CHECKING:
@@ -425,7 +432,7 @@ def rendered(query: Node, filters: Filters) -> Rendered | None:
     if filters.project is not None:
         scopes.append([f"p{filters.project}"])
     if filters.tool is not None:
-        scopes.append([_tool(filters.tool)])
+        scopes.append([tool_word(filters.tool)])
     parts = []
     for options in scopes:
         phrases += [None] * len(options)
@@ -462,13 +469,7 @@ def _all(node: All, phrases: list[Words | None], counts: bool) -> str:
 
 
 def _scope(doc: Doc) -> str:
-    return " ".join((f"s{doc.session}", f"p{doc.project}", *map(_tool, doc.tools)))
-
-
-def _tool(name: str) -> str:
-    """A tool's name as one word of letters and digits, each name another."""
-    raw = name.encode("utf-8", "surrogatepass")
-    return "t" + (raw.hex() if len(raw) <= 48 else "x" + hashlib.blake2b(raw).hexdigest()[:32])
+    return " ".join((f"s{doc.session}", f"p{doc.project}", *map(tool_word, doc.tools)))
 
 
 # --- relevance -----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from clew.errors import Invalid
 from clew.model import (
     JSON,
     File,
@@ -150,7 +151,15 @@ def _scalar(value: JSON, depth: int) -> str:
 
 
 def passages(texts: Mapping[str, str]) -> list[dict[str, list[str]]]:
-    """The tokens of a document by kind, cut into passages. No text, no passage."""
+    """The tokens of a document by kind, cut into passages. No text, no passage.
+
+    Raises `Invalid` for a document with two voices: an entry has one role.
+    """
+    if sum(kind in SPOKEN for kind in texts) > 1 or not texts.keys() <= set(KINDS):
+        raise Invalid(
+            f"a document holds the kinds {', '.join(texts)}: at most one of {', '.join(SPOKEN)} "
+            f"is allowed, and besides only {', '.join(KINDS[len(SPOKEN) :])}"
+        )
     found = {kind: words.tokens(text) for kind, text in texts.items()}
     found = {kind: tokens for kind, tokens in found.items() if tokens}
     if not found:

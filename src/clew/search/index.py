@@ -8,6 +8,7 @@ by `clew.search.query.matches` on the passages of a document; every index finds 
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
@@ -99,3 +100,9 @@ class Index(Protocol):
 
     def close(self) -> None:
         """Give everything back. Idempotent."""
+
+
+def tool_word(name: str) -> str:
+    """A tool's name as one word of ASCII letters and digits, each name another."""
+    raw = name.encode("utf-8", "surrogatepass")
+    return "t" + (raw.hex() if len(raw) <= 48 else "x" + hashlib.blake2b(raw).hexdigest()[:32])
