@@ -70,15 +70,23 @@ class Walker:
         self, value: dict[str, JSON], path: str, depth: int, documents: int
     ) -> dict[str, JSON]:
         out: dict[str, JSON] = {}
-        named = _named(value)
+        name = _name_of(value)
+        made: dict[str, JSON] = {}
+        if name is not None:
+            below = f"{path}/{name}" if self._paths else ""
+            made[name] = self._value(value[name], name, below, depth, documents)
+        named = "" if name is None else str(made[name])
         for number, (key, item) in enumerate(value.items()):
             new_key = self._on_text(key, "", f"{path}/#{number}" if self._paths else "")
-            under = named if named and key in _VALUES else key
+            # Judged by what is written, so that a second look judges alike.
+            under = named if named and key in _VALUES else new_key or key
             below = ""
             if self._paths:
                 shown = key if new_key == key and key.isidentifier() else f"#{number}"
                 below = f"{path}/{shown}"
-            out[_free(out, new_key)] = self._value(item, under, below, depth, documents)
+            if key not in made:
+                made[key] = self._value(item, under, below, depth, documents)
+            out[_free(out, new_key)] = made[key]
         return out
 
     def _text(self, text: str, key: str, path: str, depth: int, documents: int) -> str:
@@ -93,12 +101,11 @@ class Walker:
         return self._on_text(text, key, path)
 
 
-def _named(value: dict[str, JSON]) -> str:
+def _name_of(value: dict[str, JSON]) -> str | None:
+    """Which member of a pair like `{"name": …, "value": …}` holds the name."""
     if len(value) > 1 and any(name in value for name in _VALUES):
-        for name in _NAMES:
-            if isinstance(value.get(name), str):
-                return str(value[name])
-    return ""
+        return next((name for name in _NAMES if isinstance(value.get(name), str)), None)
+    return None
 
 
 def _free(taken: dict[str, JSON], key: str) -> str:
