@@ -39,7 +39,7 @@ FEW = 10_000
 back in time finds the newest soon. The planner cannot tell the two apart: for a rare word it
 walked a million rows backwards (1 s instead of 1 ms)."""
 WEIGHTS = {"thinking": "B", "tool_call": "C", "tool_result": "D"} | dict.fromkeys(SPOKEN, "A")
-TIME_MAX = (1 << 63) - 1
+TIME_MIN, TIME_MAX = -(1 << 63), (1 << 63) - 1
 
 _TABLES: LiteralString = """
 DROP TABLE IF EXISTS search_doc, search_mark, search_state;
@@ -126,7 +126,7 @@ class PostgresIndex:
         for doc in newest.values():
             parts = passages(doc.texts)
             scope = _scope(doc)
-            place = (doc.project, doc.session, doc.seq, _clamped(doc.time_ms))
+            place = (doc.project, doc.session, doc.seq, doc.time_ms)
             rows += [(doc.entry, at, *place, vector(part, scope)) for at, part in enumerate(parts)]
             fresh += bool(parts)
         with self._connection() as connection, connection.transaction():
@@ -164,11 +164,10 @@ class PostgresIndex:
                 connection.execute("VACUUM FULL search_doc")
 
     def clear(self) -> None:
-        """See `Index`."""
+        """See `Index`. The files of dropped tables go at once."""
         with self._connection() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            connection.execute("TRUNCATE search_doc, search_mark")
-            connection.execute("UPDATE search_state SET value = 0 WHERE name = 'entries'")
+            _make(connection)
 
     # --- finding ---
 
@@ -180,8 +179,8 @@ class PostgresIndex:
         values: dict[str, Any] = {
             "query": asked,
             "project": filters.project,
-            "since": 0 if filters.since_ms is None else _clamped(filters.since_ms),
-            "until": TIME_MAX if filters.until_ms is None else _clamped(filters.until_ms),
+            "since": TIME_MIN if filters.since_ms is None else filters.since_ms,
+            "until": TIME_MAX if filters.until_ms is None else filters.until_ms,
         }
         with self._connection() as connection, connection.transaction():
             if order == "newest":
@@ -248,10 +247,14 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
                 "the search tables were made by a newer Clew: use that one to search"
             )
         if found < VERSION:
-            connection.execute(_TABLES)
-            connection.execute(
-                "INSERT INTO search_state VALUES ('version', %s), ('entries', 0)", (VERSION,)
-            )
+            _make(connection)
+
+
+def _make(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(_TABLES)
+    connection.execute(
+        "INSERT INTO search_state VALUES ('version', %s), ('entries', 0)", (VERSION,)
+    )
 
 
 def _version(connection: psycopg.Connection[Any]) -> int:
@@ -276,10 +279,6 @@ def _shift(connection: psycopg.Connection[Any], by: int) -> None:
         connection.execute(
             "UPDATE search_state SET value = value + %s WHERE name = 'entries'", (by,)
         )
-
-
-def _clamped(time_ms: int) -> int:
-    return min(max(time_ms, 0), TIME_MAX)
 
 
 def _scope(doc: Doc) -> str:

@@ -44,6 +44,7 @@ LAYOUT = 1
 APPLICATION_ID = 0x636C6578
 SLOT_BITS = 10
 SECOND_MAX = 1 << 45
+TIME_MIN, TIME_MAX = -(1 << 63), (1 << 63) - 1
 BUSY_MS = 5_000
 CACHE_KIB = 16_384
 FREQUENCY_MAX = 2_000
@@ -271,8 +272,8 @@ class SQLiteIndex:
         asked = rendered(query, filters)
         if asked is None:
             return []
-        since = 0 if filters.since_ms is None else filters.since_ms
-        until = SECOND_MAX * 1000 if filters.until_ms is None else filters.until_ms
+        since = TIME_MIN if filters.since_ms is None else filters.since_ms
+        until = TIME_MAX if filters.until_ms is None else filters.until_ms
         with self._reading() as reader:
             values = {"query": asked.text, "since": since, "until": until}
             values["low"] = _second(since) << SLOT_BITS
