@@ -69,8 +69,8 @@ def found(
     index: Index, query: str | Node, filters: Filters | None = None, **how: Any
 ) -> list[Match]:
     node = parse(query) if isinstance(query, str) else query
-    how = {"order": "newest", "limit": 1000} | how
-    return index.find(node, filters or Filters(), **how)
+    asked: dict[str, Any] = {"order": "newest", "limit": 1000} | how
+    return index.find(node, filters or Filters(), **asked)
 
 
 def entries(
@@ -174,7 +174,7 @@ def test_both_orders_find_what_the_definition_says(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(alphabet='ab*"()-_ORNTD &|!<>:^{}\'\\数é§¶,+', max_size=40))
+@given(text=st.text(alphabet="ab*\"()-_ORNTD &|!<>:^{}'\\数é§¶,+", max_size=40))
 def test_nothing_a_user_types_reaches_the_database_as_syntax(index: Index, text: str) -> None:
     try:
         node = parse(text)

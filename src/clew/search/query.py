@@ -155,10 +155,9 @@ class _Parser:
     def negated(self, depth: int) -> Node:
         begin = self.at
         lexeme, column = self.lexemes[begin]
-        if lexeme in ("NOT", "-"):
-            self.at += 1
-        else:
-            self.lexemes[begin] = (lexeme[1:], column + 1)
+        if lexeme not in ("NOT", "-"):
+            self.lexemes[begin : begin + 1] = [("-", column), (lexeme[1:], column + 1)]
+        self.at += 1
         after = self.peek()
         if after in (None, "OR", "AND", ")") or (lexeme in ("NOT", "-") and self.negates()):
             self.fail('NOT needs a word after it; the word itself is written "NOT"', begin)
