@@ -68,7 +68,7 @@ def test_the_grammar(text: str, expected: Node) -> None:
         ("a OR -b", 6, "only NOT: add a word"),
         ("a NOT", 3, "NOT needs a word after it"),
         ("a NOT NOT b", 3, "NOT needs a word after it"),
-        ("a -!", 4, "no letter or digit"),
+        ("a -!", 3, "no letter or digit"),
         ("*", 1, "only at the end of a word"),
         ("a*b", 2, "only at the end of a word"),
         ("a **kwargs", 3, "only at the end of a word"),
