@@ -338,7 +338,8 @@ def texts_of(entry: Entry) -> tuple[dict[str, str], tuple[str, ...]]:
     """What an entry holds for search, by kind, and the tools that it names."""
     if entry.body is None:
         return {}, ()
-    if entry.kind in reading.SPOKEN:
+    if entry.kind in reading.SPOKEN or (entry.kind == Kind.NOTICE and entry.role is not None):
+        # A notice with a role is what somebody said beside the path: an inline sub-agent.
         message = reading.decode(entry)
         return document(message), tools_of(message)
     if entry.format == "clew" and entry.kind == Kind.COMPACTION:

@@ -85,7 +85,7 @@ def discover(root: Path) -> Iterator[Path]:
         index = stop
 
 
-def open(path: Path, state: bytes | None = None) -> ClaudeReader:  # noqa: A001
+def open(path: Path, state: bytes | None = None) -> ClaudeReader:
     """See `Importer.open`. A sub-agent's `.meta.json` is read now."""
     if state is not None:
         return ClaudeReader.resume(state)

@@ -243,8 +243,10 @@ def _classify(value: dict[str, JSON]) -> tuple[Kind, str | None, str | None]:
     message = value.get("message")
     if kind is None and isinstance(message, dict) and message.get("role") in _SPOKEN:
         return Kind.MESSAGE, message["role"], None
-    if kind in ("user", "assistant"):
+    if kind == "assistant":
         return Kind.MESSAGE, kind, None
+    if kind == "user":
+        return Kind.MESSAGE, _filed_under(value), None
     if kind == "system":
         compacted = value.get("subtype") == "compact_boundary"
         return (Kind.COMPACTION if compacted else Kind.NOTICE), "system", None
@@ -257,6 +259,19 @@ def _classify(value: dict[str, JSON]) -> tuple[Kind, str | None, str | None]:
     if kind in _BOOKKEEPING:
         return Kind.NOTICE, None, None
     return Kind.UNKNOWN, None, f"a record of type {kind[:TITLE_CHARS_MAX]!r}, which is not known"
+
+
+def _filed_under(value: dict[str, JSON]) -> str:
+    """Who a user record is from: a person, a tool, or the program that put words in."""
+    message = value.get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list) and content and all(map(_is_result, content)):
+        return "tool"
+    return "context" if _typed(value) is None else "user"
+
+
+def _is_result(block: JSON) -> bool:
+    return isinstance(block, dict) and block.get("type") == "tool_result"
 
 
 def _queued(value: dict[str, JSON]) -> JSON:
