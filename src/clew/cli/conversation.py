@@ -26,6 +26,8 @@ from clew.model import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clew.ledger import Ledger
     from clew.session import Session
 
@@ -145,7 +147,7 @@ def _in_order(facts: Conversation, order: dict[Position, int]) -> list[Item]:
 class Results:
     """The results of a conversation, handed out to the calls they answer."""
 
-    def __init__(self, messages: tuple[Message, ...]) -> None:
+    def __init__(self, messages: Sequence[Message]) -> None:
         self._waiting: dict[str, list[ToolResult]] = {}
         for message in messages:
             for result in message.tool_results:
@@ -166,9 +168,9 @@ class Results:
         return id(result) in self._taken
 
 
-def around(messages: tuple[Message, ...], at: Position, context: int) -> tuple[Message, ...]:
+def around(messages: Sequence[Message], at: Position, context: int) -> Sequence[Message]:
     """The messages around an entry; none when it is not on the path."""
     for index, message in enumerate(messages):
         if at in message.at:
             return messages[max(index - context, 0) : index + context + 1]
-    return ()
+    return []

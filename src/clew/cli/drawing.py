@@ -47,11 +47,11 @@ def draw(loaded: Loaded, *, tail: int | None, full: bool) -> Iterator[str]:
 
 
 def draw_messages(
-    messages: Sequence[Message], *, full: bool, mark: Position | None = None
+    messages: Sequence[Message], shown: Sequence[Message], *, full: bool, mark: Position
 ) -> Iterator[str]:
-    """Some messages; the one that holds the entry `mark` is pointed out."""
-    pen = _Pen(tuple(messages), set(), full)
-    for message in messages:
+    """Those of the messages that are `shown`; the one that holds entry `mark` is pointed out."""
+    pen = _Pen(messages, set(), full, excerpt=True)
+    for message in shown:
         lines = pen.message(message)
         if lines and mark in message.at:
             lines[1] = output.paint("▶ ", "rule") + lines[1]
@@ -113,11 +113,19 @@ def _list(heading: str, infos: Sequence[SessionInfo]) -> Iterator[str]:
 class _Pen:
     """Draws messages in their order; it counts the turns and pairs calls with results."""
 
-    def __init__(self, messages: tuple[Message, ...], open_calls: set[str], full: bool) -> None:
+    def __init__(
+        self,
+        messages: Sequence[Message],
+        open_calls: set[str],
+        full: bool,
+        *,
+        excerpt: bool = False,
+    ) -> None:
         self._results = Results(messages)
         self._open = open_calls
         self._full = full
         self._turn = 0
+        self._excerpt = excerpt
 
     def item(self, item: Item) -> list[str]:
         """The lines of whatever it is."""
@@ -136,7 +144,8 @@ class _Pen:
     def _speaker(self, message: Message) -> str:
         role = "summary" if message.summary else message.role
         style = role if role in {"user", "assistant", "system", "tool"} else "rule"
-        turn = f"{self._turn}. " if is_turn_start(message) else ""
+        numbered = is_turn_start(message) and not self._excerpt
+        turn = f"{self._turn}. " if numbered else ""
         at = f"#{message.at[0].seq}" if message.at else ""
         marks = [at, output.moment(message.time_ms) if message.time_ms else ""]
         marks += [output.one_line(message.model or ""), "context" if message.meta else ""]
@@ -149,14 +158,14 @@ class _Pen:
                 limit = THINKING_CHARS if message.meta else WORDS_CHARS
                 return self._words(text, limit, "dim" if message.meta else None)
             case Thinking():
-                words = part.text or "[thinking, sealed]"
+                words = f"(thinking) {part.text or '[sealed]'}"
                 return self._words(words, THINKING_CHARS, "dim")
             case ToolCall():
                 return self._call(part)
             case ToolResult():
                 if self._results.is_taken(part):
                     return []
-                return self._result(part, "← (answers no call here) ")
+                return self._result(part, "← " if self._excerpt else "← (answers no call) ")
             case _:
                 return [f"  {output.paint(_attachment(part), 'tool')}"]
 

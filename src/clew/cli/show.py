@@ -94,18 +94,19 @@ def _show_around(setup: Setup, ledger: Ledger, owner: Session, seq: int, full: b
     from clew.model import Position
 
     at = Position(find.owner_of(ledger, owner, seq).id, seq)
-    messages = conversation.around(tuple(owner.history()), at, CONTEXT)
-    if not messages:
+    history = owner.history()
+    shown = conversation.around(history, at, CONTEXT)
+    if not shown:
         entry = owner.entry(at)
         if entry.kind not in reading.SPOKEN:
             _show_log(setup, [entry])
             return
-        messages = (reading.decode(entry),)
+        shown = [reading.decode(entry)]
         output.hint("this entry is not on the path that the session stands on")
     if setup.json:
-        output.document({"session": owner.id, "entry": seq, "messages": messages})
+        output.document({"session": owner.id, "entry": seq, "messages": shown})
         return
-    for line in drawing.draw_messages(messages, full=full, mark=at):
+    for line in drawing.draw_messages(history, shown, full=full, mark=at):
         output.text(line)
 
 
