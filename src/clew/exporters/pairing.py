@@ -1,7 +1,7 @@
 """Which result answers which call. Every call gets exactly one, whatever the history holds.
 
-Results are matched by call id, first come first served among calls that share one. Ids are
-unique in the output: a repeated or empty one is renamed, in order, so that the same history
+Results are matched by call id; among open calls that share one, the newest message's come
+first, in their order. Ids are unique in the output: a repeated or empty one is renamed, in order, so that the same history
 always gives the same names.
 """
 
@@ -104,10 +104,13 @@ def _answer(pairs: Pairs, candidates: list[Paired], result: ToolResult, index: i
     if not candidates:
         pairs.orphans += 1
         return
-    for one in candidates:
-        if one.result is None:
-            one.result, one.answered = result, index
-            return
+    open_ = [one for one in candidates if one.result is None]
+    if open_:
+        # An id that is used again means the newer call.
+        newest = open_[-1].asked
+        one = next(one for one in open_ if one.asked == newest)
+        one.result, one.answered = result, index
+        return
     pairs.duplicates += 1
     for one in candidates:
         # A tool's own words are worth more than a repair that was made without them.
