@@ -1,8 +1,8 @@
 """Which result answers which call. Every call gets exactly one, whatever the history holds.
 
 Results are matched by call id; among open calls that share one, the newest message's come
-first, in their order. Ids are unique in the output: a repeated or empty one is renamed, in order, so that the same history
-always gives the same names.
+first, in their order. Ids are unique in the output: a repeated or empty one is renamed, in
+order, so that the same history always gives the same names.
 """
 
 from __future__ import annotations
