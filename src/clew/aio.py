@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from clew import ledger as sync
-from clew.compaction import KEEP_TOKENS, Summarize
+from clew.compaction import KEEP_TOKENS, Summarize, checked_reason
 from clew.db import Tx
 from clew.errors import Invalid
 from clew.model import Checkpoint, Entry, Message, Move, Position, Reason, Results, SessionInfo
@@ -204,15 +204,16 @@ class AsyncSession:
         model: str | None = None,
     ) -> Checkpoint:
         """See `Session.compact`; `summarize` may be a coroutine function."""
-        planned, base = await asyncio.to_thread(self.sync._plan, keep_from, keep_tokens)
+        why = checked_reason(reason)
         if (summary is None) == (summarize is None):
             raise Invalid("give either summary= or summarize=")
+        planned, base = await asyncio.to_thread(self.sync._plan, keep_from, keep_tokens)
         text: Any = summary
         if summarize is not None:
             text = summarize(planned.covered)
             if isinstance(text, Awaitable):
                 text = await text
-        unit = self.sync._compact_unit(planned, base, text, Reason(reason), model)
+        unit = self.sync._compact_unit(planned, base, text, why, model)
         return await self._later(self._queue()._write(unit))
 
     # --- reading ---

@@ -43,8 +43,9 @@ class Diff(msgspec.Struct, frozen=True):
     @property
     def config_changed(self) -> tuple[str, ...]:
         """The settings that differ."""
-        keys = self.config_a.keys() | self.config_b.keys()
-        return tuple(sorted(k for k in keys if self.config_a.get(k) != self.config_b.get(k)))
+        a, b = self.config_a, self.config_b
+        gone = a.keys() ^ b.keys()
+        return tuple(sorted(gone | {key for key in a.keys() & b.keys() if a[key] != b[key]}))
 
 
 # --- naming places -----------------------------------------------------------------------
@@ -72,9 +73,9 @@ def _resolve_text(tx: Tx, project: int, session: int, text: str) -> Place | None
     if text == "root":
         return None
     head, colon, seq = text.rpartition(":")
-    if colon and seq.isdigit():
+    if colon and seq.isdecimal():
         return place_of(tx, project, Position(head, int(seq)))
-    if text.isdigit() and len(text) < MIN_PREFIX:
+    if text.isdecimal() and len(text) < MIN_PREFIX:
         name = Names(tx).id(session)
         return place_of(tx, project, Position(name, int(text)))
     return resolve(tx, project, session, find(tx, project, session, text))
@@ -88,10 +89,12 @@ def find(tx: Tx, project: int, session: int, id: str) -> Checkpoint:
     """A checkpoint of a session by its id or unique prefix. Raises `NotFound`, `Invalid`."""
     row = tx.one("checkpoint_get", id=id, project=project)
     if row is None or row[1] != session:
-        pattern = id.replace("%", "").replace("_", "") + "%"
-        ids = [r[0] for r in tx.all("checkpoint_prefix", session=session, pattern=pattern)]
+        ids = []
+        if id.isalnum():  # no wildcard
+            rows = tx.all("checkpoint_prefix", session=session, pattern=f"{id}%")
+            ids = [found for (found,) in rows]
         name = Names(tx).id(session)
-        if not ids or not id:
+        if not ids:
             raise NotFound(f"session {name} has no checkpoint {id!r}: list them with checkpoints()")
         if len(ids) > 1:
             raise Invalid(f"checkpoint {id!r} is ambiguous in session {name}: {', '.join(ids)}")
@@ -275,6 +278,7 @@ def branch(
     at = names.position(place)
     if place is not None and names.project(place.session) != source.project:
         raise Invalid("a branch stays in its project: export and import to copy between projects")
+    _check_free(tx, source.project, address)
     key = new_session(
         tx,
         source.project,
@@ -292,6 +296,20 @@ def branch(
     audit.record(tx, locked, actor, "branch", to=id, at=str(at or "root"))
     save_head(tx, locked, touch=False)
     return key
+
+
+def _check_free(tx: Tx, project: int, address: tuple[str | None, str | None]) -> None:
+    frontend, user = address
+    if (frontend is None) != (user is None):
+        raise Invalid("an address is both a frontend and a user: give both, or neither")
+    if frontend is None:
+        return
+    row = tx.one("session_by_address", project=project, frontend=frontend, user_id=user)
+    if row is not None:
+        raise Invalid(
+            f"session {row[2]} has the address {frontend!r}, {user!r}: branch without one, or hand "
+            "the conversation over with transfer_to()"
+        )
 
 
 def new_session(

@@ -89,6 +89,15 @@ def _cut_at(messages: Sequence[Message], keep_from: Position) -> int:
     )
 
 
+def checked_reason(reason: Reason | str) -> Reason:
+    """The reason, or `Invalid` when there is none of that name."""
+    try:
+        return Reason(reason)
+    except ValueError:
+        known = ", ".join(Reason)
+        raise Invalid(f"reason={reason!r}: say one of {known}") from None
+
+
 def checked_summary(text: object) -> str:
     """The summary, or `Invalid` when it says nothing."""
     if not isinstance(text, str) or not text.strip():

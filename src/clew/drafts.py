@@ -7,6 +7,7 @@ kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -56,13 +57,13 @@ def entry_role(message: Message) -> str:
 
 
 def own_draft(kind: Kind, body: JSON, *, role: str | None = None, **meta: JSON) -> Draft:
-    """Make an entry in Clew's own words."""
+    """Make an entry in Clew's own words. Raises `Invalid` for what is no JSON."""
     return Draft(
         kind=kind,
         role=role,
         time_ms=canonical.now_ms(),
         format="clew",
-        body=_encode(body),
+        body=_encode_message(body),
         meta=_encode(meta) if meta else None,
     )
 
@@ -70,8 +71,13 @@ def own_draft(kind: Kind, body: JSON, *, role: str | None = None, **meta: JSON) 
 def _read(message: Mapping[str, JSON] | str | bytes) -> tuple[bytes, JSON]:
     if isinstance(message, Mapping):
         return _encode_message(message), message
-    body = message.encode() if isinstance(message, str) else bytes(message)
+    if not isinstance(message, str | bytes):
+        raise Invalid(
+            f"a message is a dict or its JSON text, this is a {type(message).__name__}: "
+            "append a list's messages one by one"
+        )
     try:
+        body = message.encode() if isinstance(message, str) else message
         return body, _decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Invalid(
@@ -80,10 +86,26 @@ def _read(message: Mapping[str, JSON] | str | bytes) -> tuple[bytes, JSON]:
 
 
 def _encode_message(message: Mapping[str, JSON]) -> bytes:
+    body = _as_json(message)
+    # The encoder writes what JSON has no number for as null: only then is it worth a look.
+    if b"null" in body and _holds_no_number(message):
+        raise Invalid("a number in it is NaN or infinite, which JSON does not have: leave it out")
+    return body
+
+
+def _as_json(value: JSON) -> bytes:
     try:
-        return _encode(message)
+        return _encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError, UnicodeEncodeError) as error:
         raise Invalid(
-            f"the message cannot be written as JSON ({error}): use plain dicts, lists, strings, "
+            f"this cannot be written as JSON ({error}): use plain dicts, lists, strings, "
             "numbers, booleans and None"
         ) from error
+
+
+def _holds_no_number(value: JSON) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, Mapping):
+        return any(map(_holds_no_number, value.values()))
+    return isinstance(value, list | tuple) and any(map(_holds_no_number, value))

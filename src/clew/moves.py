@@ -30,6 +30,9 @@ from clew.log import (
 )
 from clew.model import JSON, Kind, Move, Position
 
+SEQ_MAX = 2**63 - 1
+"""More than a database's integers hold."""
+
 
 def place_of(tx: Tx, project: int, position: Position) -> Place:
     """A public position by internal key. Raises `NotFound` when no such entry exists."""
@@ -37,7 +40,10 @@ def place_of(tx: Tx, project: int, position: Position) -> Place:
     if row is None:
         raise NotFound(f"session {position.session} is not in this ledger (or another project)")
     place = Place(row[0], position.seq)
-    if not tx.one("entry_exists", project=row[1], session=place.session, seq=place.seq):
+    there = 0 < place.seq <= SEQ_MAX and tx.one(
+        "entry_exists", project=row[1], session=place.session, seq=place.seq
+    )
+    if not there:
         raise NotFound(f"there is no entry {position}")
     return place
 
@@ -56,7 +62,12 @@ def restore(tx: Tx, head: Head, actor: str, target: Place | None, label: str) ->
 
 
 def _reachable(tx: Tx, head: Head, target: Place) -> bool:
-    return target.session == head.key or on_path(tx, head.place, target)
+    """True when the session stood there once, or at something behind it."""
+    if target.session == head.key or on_path(tx, head.place, target):
+        return True
+    # What lies in other sessions was reached by a fork, a transfer or an import.
+    elsewhere = tx.all("places_elsewhere", session=head.key)
+    return any(on_path(tx, Place(*row), target) for row in elsewhere)
 
 
 def _from_to(move: Move) -> dict[str, JSON]:

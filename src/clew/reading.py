@@ -104,7 +104,7 @@ def tail(tx: Tx, place: Place | None, count: int) -> list[Message]:
 def _backwards(
     tx: Tx, place: Place | None, names: Names, bodies: Bodies, page: int
 ) -> Iterator[Entry]:
-    page = max(page + 1, 16)
+    page = min(max(page + 1, 16), 1000)
     for piece in ranges_back(tx, place):
         high = piece.high
         while high >= piece.low:
@@ -198,8 +198,9 @@ def entry(tx: Tx, place: Place) -> Entry:
 
 def own_log(tx: Tx, head: Head, after: int, limit: int | None) -> list[Entry]:
     """A session's own entries in the order of the log, whatever branch they lie on."""
-    high = head.last_seq if limit is None else min(head.last_seq, after + limit)
-    return entries_of(tx, [Range(head.key, max(after + 1, head.first_seq), high)])
+    low = max(after + 1, head.first_seq)
+    high = head.last_seq if limit is None else min(head.last_seq, low + limit - 1)
+    return entries_of(tx, [Range(head.key, low, high)]) if low <= high else []
 
 
 def info(tx: Tx, session: int) -> SessionInfo:

@@ -104,10 +104,11 @@ class Searcher:
     def _loop(self) -> None:
         while True:
             self._wake.wait(POLL_SECONDS)
-            if self._closing:
-                return
             time.sleep(PAUSE_SECONDS)
             self._wake.clear()
+            # Asked behind the clear, which may have swallowed the wake-up of a close.
+            if self._closing:
+                return
             # A failing index must never reach a writer; it is told by the next search.
             with contextlib.suppress(ClewError):
                 self.catch_up(polite=True)

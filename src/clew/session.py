@@ -180,6 +180,7 @@ class Session:
             made = checkpoints.add(
                 tx, head, self._actor, label=label, reason="manual", pre=head.place
             )
+            checkpoints.keep_limit(tx, head, self._ledger.max_checkpoints)
             save_head(tx, head)
             return made
 
@@ -203,11 +204,12 @@ class Session:
         the way back. When anything fails nothing has changed. Raises `Invalid` when there is
         nothing to compact, `Conflict` when the session was rewound or compacted meanwhile.
         """
-        planned, base = self._plan(keep_from, keep_tokens)
+        why = compaction.checked_reason(reason)
         if (summary is None) == (summarize is None):
             raise Invalid("give either summary= or summarize=")
+        planned, base = self._plan(keep_from, keep_tokens)
         text = summary if summarize is None else summarize(planned.covered)
-        return self._write(self._compact_unit(planned, base, text, Reason(reason), model))
+        return self._write(self._compact_unit(planned, base, text, why, model))
 
     def restore(self, at: At) -> Move:
         """Go back to a checkpoint (or entry) in this session. Recorded; `undo` takes it back.

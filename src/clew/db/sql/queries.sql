@@ -324,6 +324,15 @@ where session = :session and number = :number;
 select number, action, from_session, from_seq, to_session, to_seq, below, time_ms from move
 where session = :session order by number desc limit :limit;
 
+-- name: places_elsewhere
+-- Where a session stood, or what a line of it hangs on, in the log of another.
+select from_session, from_seq from move where session = :session and from_session <> :session
+union
+select to_session, to_seq from move where session = :session and to_session <> :session
+union
+select parent_session, parent_seq from line
+where session = :session and parent_session <> :session;
+
 -- name: idempotency_add
 insert into idempotency (session, key, first_seq, last_seq, digest)
 values (:session, :key, :first_seq, :last_seq, :digest);

@@ -1,0 +1,1 @@
+"""What a ledger promises, through its public face, on every database."""
