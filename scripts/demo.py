@@ -31,8 +31,8 @@ WORD = re.compile(r"[A-Za-z]{6,20}")
 IDENTIFIER = re.compile(r"\b(?:[a-z]+_[a-z_]{3,20}|[a-z]+[A-Z][A-Za-z]{2,20})\b")
 CJK = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{2,4}")
 COMMON = frozenset(
-    ("before", "should", "please", "because", "through", "another", "without", "something")
-    + ("session", "command", "function", "general", "messages", "content", "caveat", "running")
+    {"another", "because", "before", "caveat", "command", "content", "function", "general"}
+    | {"messages", "please", "running", "session", "should", "something", "through", "without"}
 )
 """Words of which a search says little."""
 Message = dict[str, Any]

@@ -40,11 +40,11 @@ def import_(setup: Setup, path: Path | None, agent: str | None, all_notes: bool)
         total = _gather(ledger, roots, agent)
         ledger.sync()
         seconds = time.monotonic() - begun
-        indexed = _index(ledger)
+        _index(ledger)
     if setup.json:
-        output.document(_facts(total, roots, seconds, indexed))
+        output.document(_facts(total, roots, seconds))
     else:
-        _tell(total, roots, seconds, indexed, all_notes)
+        _tell(total, roots, seconds, all_notes)
 
 
 def _own_roots(agent: str | None) -> list[Path]:
@@ -66,7 +66,7 @@ def _nothing_found(setup: Setup) -> None:
         "Name a file or folder: clew import PATH"
     )
     if setup.json:
-        output.document(_facts(Imported(), [], 0.0, 0))
+        output.document(_facts(Imported(), [], 0.0))
 
 
 def _gather(ledger: Ledger, roots: list[Path], agent: str | None) -> Imported:
@@ -96,21 +96,20 @@ def _add(total: Imported, found: Imported) -> None:
         setattr(total, name, getattr(total, name) + getattr(found, name))
 
 
-def _index(ledger: Ledger) -> int:
+def _index(ledger: Ledger) -> None:
+    """Finish what the indexer began while the import ran."""
     with output.progress("indexing") as advance:
-        return ledger._search.catch_up(on_progress=advance)
+        ledger._search.catch_up(on_progress=advance)
 
 
-def _facts(total: Imported, roots: list[Path], seconds: float, indexed: int) -> dict[str, Any]:
+def _facts(total: Imported, roots: list[Path], seconds: float) -> dict[str, Any]:
     import msgspec
 
     facts: dict[str, Any] = msgspec.to_builtins(total)
-    return {"roots": [str(root) for root in roots], **facts, "seconds": seconds, "indexed": indexed}
+    return {"roots": [str(root) for root in roots], **facts, "seconds": seconds}
 
 
-def _tell(
-    total: Imported, roots: list[Path], seconds: float, indexed: int, all_notes: bool
-) -> None:
+def _tell(total: Imported, roots: list[Path], seconds: float, all_notes: bool) -> None:
     rate = total.bytes / max(seconds, 1e-6) / 1e6
     plural = output.plural
     output.text(output.clean(f"From {', '.join(map(str, roots))}:"))
@@ -128,7 +127,7 @@ def _tell(
         output.text(output.paint(output.one_line(f"  note: {note.path}{at}: {note.text}"), "dim"))
     if len(shown) < len(total.notes):
         output.hint(f"{len(total.notes) - len(shown):,} more notes: run it with --notes")
-    output.hint(f"{plural(indexed, 'entry')} indexed. Next: clew sessions, clew search WORDS")
+    output.hint("next: clew sessions, clew search WORDS")
 
 
 @click.command()
