@@ -6,7 +6,6 @@ reader finds them all.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import weakref
@@ -472,6 +471,8 @@ class Ledger:
 
         A cancelled task waits for the outcome of its unit before the cancellation goes on.
         """
+        import asyncio  # half the time that `import clew` would take
+
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 

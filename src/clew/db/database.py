@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
@@ -106,7 +106,7 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 @cache
 def queries(dialect: str) -> dict[str, str]:
     """Every named query of a dialect: the shared file, then its overrides."""
-    folder = resources.files("clew.db") / "sql"
+    folder = Path(__file__).parent / "sql"
     found: dict[str, str] = {}
     for file in ("queries.sql", f"queries.{dialect}.sql"):
         text = (folder / file).read_text(encoding="utf-8")

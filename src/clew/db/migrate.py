@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 import msgspec
 
@@ -36,7 +36,7 @@ class State(msgspec.Struct):
 @cache
 def migrations(dialect: str) -> list[tuple[int, str, str]]:
     """Every migration as `(number, name, SQL)` in order."""
-    folder = resources.files("clew.db") / "sql" / "migrations"
+    folder = Path(__file__).parent / "sql" / "migrations"
     found = []
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         number, _, name = file.name.removesuffix(".sql").partition("_")
