@@ -22,12 +22,15 @@ COMMANDS = {
 
 def run(options: Options) -> Iterator[Figure]:
     """The figures."""
-    works = [name for name in COMMANDS if spawn(name) is not None]
+    # As installed: compiled once, whatever this shell says about bytecode.
+    env = {**os.environ, "PYTHONPYCACHEPREFIX": str(options.scratch)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    works = [name for name in COMMANDS if spawn(name, env) is not None]
     series = Series(works)
     for number in range(ROUNDS):
         turn = number % len(works)
         for name in works[turn:] + works[:turn]:
-            sample = spawn(name)
+            sample = spawn(name, env)
             assert sample is not None, f"{name} worked before and fails now"
             series.samples[name].append(sample)
     names = {
@@ -53,11 +56,12 @@ def run(options: Options) -> Iterator[Figure]:
         )
 
 
-def spawn(name: str) -> Sample | None:
+def spawn(name: str, env: dict[str, str]) -> Sample | None:
     """One run; `None` when it failed."""
     started = time.perf_counter()
     child = subprocess.Popen(
         [sys.executable, "-c", COMMANDS[name]],
+        env=env,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
