@@ -55,6 +55,8 @@ class Redactor:
         for value in known:
             self._literals.add_known(value)
         self._short: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._clean: set[str] = set()
+        self._clean_with = 0
         self._replacing = Walker(self._replaced, self._opens, paths=False)
         self._observing = Walker(self._observed, self._opens, paths=False)
 
@@ -93,10 +95,18 @@ class Redactor:
         """What rules and known values still find in `value`; empty for redacted ones."""
         out: list[Finding] = []
 
+        if self._clean_with != self.learned:
+            self._clean.clear()
+            self._clean_with = self.learned
+
         def on_text(text: str, key: str, path: str) -> str:
+            if text in self._clean and not self._secret(key):
+                return text
             data = _encoded(text)
             found = self._find(data, key, _issued_only(data, self._pseudonyms))
             out.extend(Finding(one.rule, path, one.start, one.end) for one in found)
+            if not found and len(text) <= _SHORT_CHARACTERS_MAX and len(self._clean) < _SHORT_MAX:
+                self._clean.add(text)
             # A key that changes is not shown in a path.
             return "" if found else text
 
@@ -123,7 +133,7 @@ class Redactor:
         return text
 
     def _replaced(self, text: str, key: str, path: str) -> str:
-        secret = bool(key) and strength(_encoded(key)) is not Strength.NONE
+        secret = self._secret(key)
         if not secret:
             seen = self._short.get(text)
             if seen is not None:
@@ -139,6 +149,11 @@ class Redactor:
         for rule in rules:
             self.report.add(rule)
         return new
+
+    @staticmethod
+    def _secret(key: str) -> bool:
+        """Does the key say something about the value below it?"""
+        return bool(key) and strength(_encoded(key)) is not Strength.NONE
 
     def _rewritten(self, text: str, key: str) -> tuple[str, tuple[str, ...]]:
         """The text with everything found replaced, and the rules that found it."""
