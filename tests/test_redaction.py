@@ -159,7 +159,7 @@ PERSONAL: tuple[tuple[str, str, str], ...] = (
     ("write to ann.lee+x@corp-mail.co.uk today", "ann.lee+x@corp-mail.co.uk", "email"),
     ("mailto:ann%40corp.com", "ann%40corp.com", "email"),
     ("see /home/annlee/src/x.py", "annlee", "home"),
-    ("see file:///Users/annlee/x", "annlee", "home"),
+    ("see file:" + "///Users/annlee/x", "annlee", "home"),
     ("PATH=/usr/bin:/home/annlee/bin", "annlee", "home"),
     ("/mnt/c/Users/annlee/x", "annlee", "home"),
     ("gcc -I/home/annlee/include", "annlee", "home"),

@@ -47,7 +47,7 @@ GOLDEN = Path(__file__).parent / "golden" / "trajectory"
 KEY = b"0123456789abcdef-test-key"
 T0 = 1_777_803_072_000
 SESSION = SessionInfo(
-    id="s1", project="/work/demo", title="List files", status=Status.OPEN, frontend=None,
+    id="s1", project="demo", title="List files", status=Status.OPEN, frontend=None,
     user=None, agent="claude-code", head=Position("s1", 9), entries=9, messages=9,
     created_ms=T0, updated_ms=T0 + 9000, forked_from=Position("s0", 3), spawned_by="s0#c7",
 )  # fmt: skip
