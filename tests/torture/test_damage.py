@@ -34,7 +34,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Image:
             session = ledger.session(frontend="f", user=user)
             session.config["model"] = "m"
             for n in range(60):
-                session.append(say(user, n, chars=6000 if n % 20 == 3 else 90))
+                session.append(say(user, n, chars=6000 if n % 20 == 3 else 2500))
                 session.append({"role": "assistant", "content": f"{user} {n} answered"})
             session.label(f"about {user}")
             session.compact(summary="so far", keep_tokens=200)
