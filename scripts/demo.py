@@ -7,6 +7,7 @@ command is printed as a person would type it, then its real output.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -25,6 +26,7 @@ TRAJECTORIES = DEMO / "trajectories.jsonl"
 SAMPLES = ROOT / "samples" / "claude-code"
 RUN = "from clew.cli import main; main(prog_name='clew')"
 SAMPLE_SEARCHES = (["legacy_ref", "--kind", "user"], ["备份订单表"], ["copyOrders"])
+MAY_FIND_NOTHING = {"audit", "checkpoint", "search", "sessions"}
 LINES_SHOWN = 14
 SESSIONS_LOOKED_AT = 5
 WORD = re.compile(r"[A-Za-z]{6,20}")
@@ -47,7 +49,7 @@ class Failed(Exception):
 
 def _process(words: list[str], *, capture: bool) -> subprocess.CompletedProcess[str]:
     environment = dict(os.environ, CLEW_DB=str(DATABASE))
-    if not (Path(sys.executable).parent / "clew").exists():
+    if importlib.util.find_spec("clew") is None:
         environment["PYTHONPATH"] = str(ROOT / "src")
     sys.stdout.flush()
     return subprocess.run(
@@ -68,13 +70,18 @@ def _prompt(words: list[str]) -> None:
 
 
 def clew(*words: str, lines: int = 0) -> None:
-    """Show a command and its output, or the first `lines` of it. 1 is "nothing found"."""
+    """Show a command and its output, or the first `lines` of it."""
     _prompt(list(words))
     done = _process(list(words), capture=bool(lines))
     if lines:
         _show_some(done.stdout.splitlines(), lines)
-    if done.returncode > 1:
-        raise Failed(f"`clew {shlex.join(words)}` ended with exit code {done.returncode}")
+    _check(words, done.returncode)
+
+
+def _check(words: tuple[str, ...], code: int) -> None:
+    nothing_found = code == 1 and words[0] in MAY_FIND_NOTHING
+    if code and not nothing_found:
+        raise Failed(f"`clew {shlex.join(words)}` ended with exit code {code}")
 
 
 def _show_some(found: list[str], lines: int) -> None:
@@ -86,8 +93,7 @@ def _show_some(found: list[str], lines: int) -> None:
 def ask(*words: str) -> list[Any]:
     """A command's JSON, unseen: what a person would read off the screen."""
     done = _process([*words, "--json"], capture=True)
-    if done.returncode > 1:
-        raise Failed(f"`clew {shlex.join(words)}` ended with exit code {done.returncode}")
+    _check(words, done.returncode)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -221,7 +227,7 @@ def story(source: Path, own: bool) -> None:
     chapter("Search: everything that was said, thought, called and answered.")
     for words in searches(sessions, own):
         clew("search", *words, "--limit", "3")
-    found = compacted(sessions)
+    found = compacted(ask("sessions", "--subagents", "--limit", "10000"))
     chosen = found[0] if found else max(sessions, key=lambda each: int(each["messages"]))
     chapter("Read a session, with its tool calls and their results (the newest messages of it):")
     clew("show", chosen["id"][:16], "--tail", "8")
