@@ -120,6 +120,10 @@ def _find(root: Path, name: str | None) -> Iterator[tuple[Importer, Path]]:
             raise Invalid(f"no importer {name!r}: there are {', '.join(sorted(chosen))}")
         chosen = {name: chosen[name]}
     found = False
+    if name is not None and root.is_file():
+        # Named by hand, a file needs no look to be taken for what it is said to be.
+        yield chosen[name], root
+        return
     for importer in chosen.values():
         for path in importer.discover(root):
             found = True

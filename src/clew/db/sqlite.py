@@ -16,48 +16,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import apsw
 
 from clew.db import migrate
 from clew.db.database import Job, Row, Settings, Tx, Unit, Writer, queries, run_jobs
-from clew.errors import ClewError, Damaged, Invalid, NotFound, ReadOnly, Unavailable
+from clew.db.files import NETWORK_FILE_SYSTEMS, file_system, meaning, parse_url, translated
+from clew.db.wal import Checkpointer
+from clew.errors import ClewError, Invalid, NotFound, ReadOnly, Unavailable
 
 T = TypeVar("T")
 
-WAL_PAGES = 1000
-"""From here on the checkpointer is woken (4 MB)."""
-WAL_PAGES_MAX = 16_000
-"""From here on the writer checkpoints itself: the thread does not keep up."""
 CACHE_KIB = 16_384
-NETWORK_FILE_SYSTEMS = frozenset(
-    [
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "afs",
-        "ncpfs",
-        "lustre",
-        "glusterfs",
-        "fuse.sshfs",
-        "fuse.glusterfs",
-    ]
-)
-
-
-def parse_url(url: str) -> tuple[str, str | None]:
-    """`sqlite:///relative.db`, `sqlite:////absolute.db` or `sqlite:///:memory:` as a path,
-    and the VFS that `?vfs=` names.
-    """
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if parts.netloc or not path.startswith("/") or path == "/":
-        raise Invalid(f"{url!r}: write sqlite:///relative.db or sqlite:////absolute/path.db")
-    vfs = parse_qs(parts.query).get("vfs", [None])[0]
-    return path[1:], vfs
 
 
 class Transaction:
@@ -156,8 +126,16 @@ class SQLite:
         return connection
 
     def _check_version(self) -> None:
-        with self._locked(self._connection) if self.writable else _nothing():
+        if self.writable:
+            self._wait(lambda: self._connection.execute("begin immediate"))
+        try:
             state = migrate.state(self._tx, self._script, "sqlite", write=self.writable)
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
+            raise
+        if self.writable:
+            self._connection.execute("commit")
         if state.newer:
             self.writable = False
             self.why_read_only = state.newer
@@ -206,23 +184,27 @@ class SQLite:
 
     def _commit(self, jobs: list[Job]) -> None:
         self._check_write()
-        connection = self._connection
-        with self._memory_lock, translated(self.path, self._stop), self._locked(connection):
-            if len(jobs) == 1:
-                jobs[0].value, jobs[0].error = jobs[0].unit(self._tx), None
-            else:
-                run_jobs(self._tx, jobs, self._script)
+        with self._memory_lock:
+            try:
+                self._transact(jobs)
+            except BaseException as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("rollback")
+                if isinstance(error, apsw.Error):
+                    raise meaning(self.path, error, self._stop) from error
+                raise
 
-    @contextmanager
-    def _locked(self, connection: apsw.Connection) -> Iterator[None]:
-        self._wait(lambda: connection.execute("begin immediate"))
+    def _transact(self, jobs: list[Job]) -> None:
+        connection = self._connection
         try:
-            yield
-            connection.execute("commit")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("rollback")
-            raise
+            connection.execute("begin immediate")
+        except apsw.BusyError:
+            self._wait(lambda: connection.execute("begin immediate"))
+        if len(jobs) == 1:
+            jobs[0].value, jobs[0].error = jobs[0].unit(self._tx), None
+        else:
+            run_jobs(self._tx, jobs, self._script)
+        connection.execute("commit")
         if self._checkpointer is not None:
             self._checkpointer.after_commit(connection)
 
@@ -275,16 +257,17 @@ class SQLite:
 
     def backup(self, path: str) -> None:
         """See `Database`. SQLite's own backup: a page copy that restarts where others write."""
-        with translated(path), self.read():
-            target = apsw.Connection(path)
-            try:
-                source = self._connection if self.memory else self._reader()
-                with target.backup("main", source, "main") as copy:
-                    while not copy.done:
-                        copy.step(1024)
-                target.pragma("journal_mode", "delete")
-            finally:
-                target.close()
+        source = self._connection if self.memory else self._reader()
+        target = apsw.Connection(path)
+        try:
+            with translated(path), target.backup("main", source, "main") as copy:
+                while not copy.done:
+                    copy.step(1024)
+            target.pragma("journal_mode", "delete")
+        finally:
+            target.close()
+            if not self.memory:
+                self._readers.append(source)
         Path(path).chmod(0o600)
 
     def changed_sessions(self, cursor: int) -> tuple[int, list[int]]:
@@ -339,115 +322,3 @@ class SQLite:
             for reader in self._readers:
                 reader.close()
         self._connection.close()
-
-
-class Checkpointer:
-    """Moves WAL pages into the file on a thread of its own, so that no append pays for it."""
-
-    def __init__(self, database: SQLite) -> None:
-        self._database = database
-        self._wake = threading.Event()
-        self._closing = False
-        self._pages = 0
-        self._thread: threading.Thread | None = None
-        database._connection.set_wal_hook(self._hook)
-
-    def _hook(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self._pages = pages
-        return 0
-
-    def after_commit(self, connection: apsw.Connection) -> None:
-        """Called by the writer behind every commit; costs a comparison."""
-        if self._pages < WAL_PAGES:
-            return
-        if self._pages >= WAL_PAGES_MAX:
-            self._checkpoint(connection)
-            return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._loop, name="clew-wal", daemon=True)
-            self._thread.start()
-        if not self._wake.is_set():
-            self._wake.set()
-
-    def _loop(self) -> None:
-        connection = self._database._connect(writer=True)
-        # `close` sets `_closing` first: a wake-up that is cleared below is not needed then.
-        while not self._closing:
-            self._wake.wait()
-            if self._closing:
-                break
-            # First the bulk, beside the writer; then, while the writer waits for a moment, the
-            # few pages that came meanwhile: only a WAL moved as a whole is begun anew.
-            self._checkpoint(connection)
-            with self._database._memory_lock:
-                self._checkpoint(connection)
-                self._pages = 0
-                self._wake.clear()
-        connection.close()
-
-    def _checkpoint(self, connection: apsw.Connection) -> None:
-        try:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        except (apsw.BusyError, apsw.LockedError):
-            return  # another process is at it: that one's work is as good
-        except apsw.Error as error:
-            self._database._stop(f"a WAL checkpoint failed ({error}): reopen and verify")
-
-    def close(self) -> None:
-        """Stop the thread."""
-        self._closing = True
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join()
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def translated(path: str, stop: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Every apsw error as one of ours; `stop` is called when nothing more may be written."""
-    try:
-        yield
-    except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError) as error:
-        why = f"{path} is damaged or no ledger ({error}): writing stopped; run `clew verify`"
-        if stop:
-            stop(why)
-        raise Damaged(why) from error
-    except apsw.IOError as error:
-        why = (
-            f"{path}: the disk failed ({error}); the last write may or may not be stored: reopen "
-            "the ledger and repeat it with the same idempotency key"
-        )
-        if stop:
-            stop(why)
-        raise Unavailable(why) from error
-    except apsw.FullError as error:
-        raise Unavailable(f"{path}: the disk is full; nothing was written: free space") from error
-    except apsw.ReadOnlyError as error:
-        raise ReadOnly(f"{path} cannot be written ({error})") from error
-    except (apsw.BusyError, apsw.LockedError) as error:
-        raise Unavailable(f"{path} is busy ({error}): try again") from error
-    except (apsw.CantOpenError, PermissionError) as error:
-        raise Unavailable(f"{path} cannot be opened ({error}): check its folder and rights") from (
-            error
-        )
-
-
-def file_system(path: Path) -> str:
-    """The type of the file system that holds `path`, or "" where the kernel does not say."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    resolved = str(path.resolve())
-    best, kind = -1, ""
-    for line in lines:
-        left, _, right = line.partition(" - ")
-        point = left.split()[4].encode().decode("unicode_escape")
-        inside = resolved == point or resolved.startswith(point.rstrip("/") + "/")
-        if inside and len(point) > best:
-            best, kind = len(point), right.split()[0]
-    return kind

@@ -262,7 +262,8 @@ update entry set body = null, blob = null, source = null, start = null, nonce = 
 select 1 from entry where blob = :blob limit 1;
 
 -- name: entry_stats
-select count(*), coalesce(sum(bytes), 0) from entry;
+select count(*), coalesce(sum(bytes), 0) from entry
+where cast(:project as bigint) is null or project = :project;
 
 -- name: blob_add
 insert into blob (id, codec, bytes, body) values (:id, :codec, :bytes, :body)
@@ -297,6 +298,10 @@ select c.id, c.session, c.pre_session, c.pre_seq, c.post_session, c.post_seq, c.
     c.tokens_before, c.tokens_after, c.created_ms
 from checkpoint c where c.session = :session and c.hidden_ms is null
 order by c.created_ms desc, c.id desc limit :limit;
+
+-- name: checkpoint_all
+select c.id, c.session, c.pre_session, c.pre_seq, c.post_session, c.post_seq, c.label, c.reason
+from checkpoint c where c.session = :session order by c.id;
 
 -- name: checkpoint_old
 select c.id from checkpoint c join session s on s.key = c.session
@@ -465,7 +470,9 @@ select erased_ms from tombstone where mark = :mark;
 
 -- name: count_sessions
 select count(*), coalesce(sum(case when spawned_by is not null then 1 else 0 end), 0)
-from session where status <> 'erased';
+from session where status <> 'erased'
+    and (cast(:project as bigint) is null or project = :project);
 
 -- name: count_checkpoints
-select count(*) from checkpoint where hidden_ms is null;
+select count(*) from checkpoint where hidden_ms is null
+    and (cast(:project as bigint) is null or project = :project);

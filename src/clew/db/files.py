@@ -1,0 +1,82 @@
+"""SQLite files: what a URL names, what lies under a path, and what its errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import apsw
+
+from clew.errors import ClewError, Damaged, Invalid, ReadOnly, Unavailable
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "lustre", "glusterfs")
+) | {"fuse.sshfs", "fuse.glusterfs"}
+
+
+def parse_url(url: str) -> tuple[str, str | None]:
+    """`sqlite:///relative.db`, `sqlite:////absolute.db` or `sqlite:///:memory:` as a path,
+    and the VFS that `?vfs=` names.
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.netloc or not path.startswith("/") or path == "/":
+        raise Invalid(f"{url!r}: write sqlite:///relative.db or sqlite:////absolute/path.db")
+    vfs = parse_qs(parts.query).get("vfs", [None])[0]
+    return path[1:], vfs
+
+
+def file_system(path: Path) -> str:
+    """The type of the file system that holds `path`, or "" where the kernel does not say."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    resolved = str(path.resolve())
+    best, kind = -1, ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        point = left.split()[4].encode().decode("unicode_escape")
+        inside = resolved == point or resolved.startswith(point.rstrip("/") + "/")
+        if inside and len(point) > best:
+            best, kind = len(point), right.split()[0]
+    return kind
+
+
+def meaning(
+    path: str, error: apsw.Error | OSError, stop: Callable[[str], None] | None = None
+) -> ClewError:
+    """An apsw error as one of ours; `stop` is called when nothing more may be written."""
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)):
+        why = f"{path} is damaged or no ledger ({error}): writing stopped; run `clew verify`"
+        if stop:
+            stop(why)
+        return Damaged(why)
+    if isinstance(error, apsw.IOError):
+        why = (
+            f"{path}: the disk failed ({error}); the last write may or may not be stored: reopen "
+            "the ledger and repeat it with the same idempotency key"
+        )
+        if stop:
+            stop(why)
+        return Unavailable(why)
+    if isinstance(error, apsw.FullError):
+        return Unavailable(f"{path}: the disk is full; nothing was written: free space")
+    if isinstance(error, apsw.ReadOnlyError):
+        return ReadOnly(f"{path} cannot be written ({error})")
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return Unavailable(f"{path} is busy ({error}): try again")
+    if isinstance(error, (apsw.CantOpenError, OSError)):
+        return Unavailable(f"{path} cannot be opened ({error}): check its folder and rights")
+    return ClewError(f"{path}: {error}")
+
+
+@contextmanager
+def translated(path: str, stop: Callable[[str], None] | None = None) -> Iterator[None]:
+    """The same around a block."""
+    try:
+        yield
+    except (apsw.Error, PermissionError) as error:
+        raise meaning(path, error, stop) from error
