@@ -111,7 +111,9 @@ def _anchor(tx: Tx, project: int, session: int, facts: str) -> bytes:
         return b""
     try:
         seq = msgspec.json.decode(facts).get("seq")
-        row = tx.one("entry_chain", project=project, session=session, seq=seq)
     except (msgspec.DecodeError, AttributeError):
         return b""
+    if not isinstance(seq, int) or not 0 <= seq < 2**63:
+        return b""
+    row = tx.one("entry_chain", project=project, session=session, seq=seq)
     return bytes(row[0]) if row else b"start"

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from clew import audit, canonical, compaction, reading
+from clew import names as clean
 from clew.db import Tx
 from clew.drafts import own_draft
 from clew.errors import Conflict, Invalid, NotFound
@@ -23,6 +24,7 @@ from clew.log import (
     lock_head,
     on_path,
     path,
+    read_head,
     save_head,
 )
 from clew.model import JSON, Checkpoint, Entry, Kind, Message, Position, Reason, Text
@@ -145,6 +147,7 @@ def add(
     id: str | None = None,
 ) -> Checkpoint:
     """Add a checkpoint; the caller saves the head."""
+    clean.checked(label, "label")
     id = id or canonical.new_id()
     now = canonical.now_ms()
     tx.run(
@@ -195,9 +198,10 @@ def compact(
     """
     pre = head.place
     carried = _carried(tx, head, base)
-    after = count(Message("user", (Text(summary),)))
-    after += sum(map(count, planned.kept)) + sum(map(count, carried))
-    before = planned.tokens_before + sum(map(count, carried))
+    carried_tokens = sum(map(count, carried))
+    summary_tokens = count(Message("user", (Text(summary),)))
+    after = summary_tokens + planned.tokens_kept + carried_tokens
+    before = planned.tokens_before + carried_tokens
     kept = planned.first_kept
     draft = own_draft(
         Kind.COMPACTION,
@@ -290,9 +294,7 @@ def branch(
         forked_from=(source.id if at is None else at.session, 0 if at is None else at.seq),
     )
     # The source's chain records the branch too; a lease there does not forbid being read.
-    row = tx.one("head_get", session=source.key)
-    assert row is not None  # noqa: S101 - it was read in this unit
-    locked = Head(*row)
+    locked = read_head(tx, source.key)
     audit.record(tx, locked, actor, "branch", to=id, at=str(at or "root"))
     save_head(tx, locked, touch=False)
     return key
@@ -329,6 +331,10 @@ def new_session(
     created_ms: int | None = None,
 ) -> int:
     """Add a session with its head and the first record of its audit chain; gives its key."""
+    for what, text in (("title", title), ("agent", agent), ("spawned_by", spawned_by)):
+        clean.checked(text, what)
+    clean.checked(address[0], "frontend", empty=False)
+    clean.checked(address[1], "user", empty=False)
     now = canonical.now_ms() if created_ms is None else created_ms
     row = tx.one(
         "session_add",

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING
 
-from clew import reading
+from clew import names, reading
 from clew.log import look_head
 from clew.model import JSON
 
@@ -35,6 +35,8 @@ class Config(MutableMapping[str, JSON]):
         return len(self._now())
 
     def __setitem__(self, key: str, value: JSON) -> None:
+        names.checked(key, "a setting's name")
+
         def change(config: dict[str, JSON]) -> dict[str, JSON]:
             config[key] = value
             return {"set": [key]}

@@ -7,25 +7,31 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from clew import canonical
+from clew import canonical, names
 from clew.db import Tx
-from clew.errors import Leased
+from clew.errors import Invalid, Leased
 from clew.log import lock_head
 
 if TYPE_CHECKING:
     from clew.session import Session
 
 
+SECONDS_MAX = 366 * 86_400
+
+
 class Lease:
     """Held from construction until `release`, expiry or the end of the `with` block."""
 
     def __init__(self, session: Session, holder: str, seconds: float) -> None:
+        names.checked(holder, "holder", empty=False)
         self._session = session
         self.holder = holder
         self.token: int | None = None
         self._take(seconds)
 
     def _take(self, seconds: float) -> None:
+        if not 0 < seconds <= SECONDS_MAX:
+            raise Invalid(f"seconds={seconds!r}: a lease lasts for more than 0 and up to a year")
         until = canonical.now_ms() + int(seconds * 1000)
 
         def unit(tx: Tx) -> int:

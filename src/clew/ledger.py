@@ -14,11 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 
-from clew import audit, canonical, checkpoints, moves, reading, tokens
+from clew import audit, canonical, checkpoints, moves, names, reading, tokens
 from clew.db import Database, Settings, Tx, connect
 from clew.db.database import Durability, Job
-from clew.errors import Invalid, NotFound
-from clew.log import lock_head, save_head
+from clew.errors import Invalid, NotFound, Stale
+from clew.log import lock_head, read_head, save_head
 from clew.model import JSON, AuditRecord, Results, SessionInfo
 from clew.session import Session
 
@@ -131,6 +131,8 @@ class Ledger:
     ) -> Session:
         """The session at an address, made when there is none."""
         owner = self._project_key(self._named(project))
+        names.checked(frontend, "frontend", empty=False)
+        names.checked(user, "user", empty=False)
         id = canonical.new_id()
 
         def unit(tx: Tx) -> Session:
@@ -404,6 +406,11 @@ class Ledger:
 
     def backup(self, path: str | os.PathLike[str]) -> Path:
         """Copy the ledger into a new SQLite file while others write; gives its path."""
+        if self._scope is not None:
+            raise Invalid(
+                f"a backup holds every project, and this handle is confined to "
+                f"{self._project_name!r}: open the ledger without project="
+            )
         target = Path(path)
         if target.exists():
             raise Invalid(f"{target} exists already: name a file that does not")
@@ -422,14 +429,19 @@ class Ledger:
         """Set a project's retention rule."""
         from clew.retention import set_rule
 
-        set_rule(self, self._project_key(project), rule)
+        set_rule(self, self._project_key(self._named(project)), rule)
 
     def pin(self, session: str, pinned: bool = True) -> None:
         """Keep a session whatever the retention rule says."""
         handle = self.get(session)
-        self._run(
-            lambda tx: tx.run("session_pin", session=handle._key, pinned=int(pinned)), handle._key
-        )
+
+        def unit(tx: Tx) -> None:
+            tx.run("session_pin", session=handle._key, pinned=int(pinned))
+            head = read_head(tx, handle._key)
+            audit.record(tx, head, self.actor, "pin" if pinned else "unpin")
+            save_head(tx, head)
+
+        self._run(unit, handle._key)
 
     def archive(self, session: str, archived: bool = True) -> None:
         """Take a session out of use: it can be read and searched, and not written."""
@@ -508,7 +520,9 @@ class Ledger:
                 f"this handle is confined to project {self._project_name!r}: open another for "
                 f"{project!r}"
             )
-        return project or self._project_name or DEFAULT_PROJECT
+        if project is not None:
+            return project
+        return DEFAULT_PROJECT if self._project_name is None else self._project_name
 
     def _project_key(self, name: str) -> int:
         key = self._projects.get(name)
@@ -517,11 +531,10 @@ class Ledger:
         return key
 
     def _find_project(self, name: str) -> int:
+        names.checked(name, "a project's name", empty=False)
         with self._database.read() as tx:
             row = tx.one("project_get", name=name)
         if row is None:
-            if not name:
-                raise Invalid("a project needs a name")
 
             def unit(tx: Tx) -> int:
                 tx.run("project_add", name=name, chain=canonical.genesis("project", name))
@@ -543,17 +556,22 @@ class Ledger:
         return int(row[0])
 
     def _full_id(self, tx: Tx, id: str) -> str:
-        if len(id) == ID_CHARS:
-            return id
         if len(id) < MIN_PREFIX:
             raise Invalid(f"session id {id!r} is too short: give at least {MIN_PREFIX} characters")
-        rows = tx.all("session_by_prefix", low=id, high=id + "\uffff", project=self._scope)
+        if not _HEX.issuperset(id):
+            raise NotFound(f"no session {id!r} in this ledger: an id is made of 0-9 and a-f")
+        if len(id) == ID_CHARS:
+            return id
+        # "g" comes behind every digit of an id, whatever the database's collation.
+        rows = tx.all("session_by_prefix", low=id, high=id + "g", project=self._scope)
         if len(rows) > 1:
             some = ", ".join(row[0] for row in rows)
             raise Invalid(f"session id {id!r} is ambiguous ({some}…): give more of it")
         return str(rows[0][0]) if rows else id
 
     def _set_status(self, tx: Tx, handle: Session, status: str) -> None:
+        if read_head(tx, handle._key).status == "erased":
+            raise Stale(f"session {handle.id} is erased: there is nothing to archive")
         tx.run("session_status", session=handle._key, status="open")
         head = lock_head(tx, handle._key)
         audit.record(tx, head, self.actor, "archive" if status != "open" else "unarchive")
@@ -600,4 +618,5 @@ class Ledger:
 
 
 ID_CHARS = 32
+_HEX = frozenset("0123456789abcdef")
 builtin_id = id

@@ -122,10 +122,7 @@ def lock_head(tx: Tx, session: int, *, lease: int | None = None) -> Head:
     Raises `Stale` when the session was closed or erased meanwhile, `Leased` when somebody
     else holds a lease that has not expired (`lease` is the caller's own fencing token).
     """
-    row = tx.one("head_get", session=session)
-    if row is None:
-        raise NotFound(f"session key {session} is not in this ledger")
-    head = Head(*row)
+    head = read_head(tx, session)
     if head.status != "open":
         raise Stale(f"session {head.id} is {head.status}: open another one, or unarchive it")
     if lease is not None and head.lease_token != lease:
@@ -133,6 +130,14 @@ def lock_head(tx: Tx, session: int, *, lease: int | None = None) -> Head:
     if head.lease_until_ms is not None and head.lease_token != lease:
         _check_lease(head)
     return head
+
+
+def read_head(tx: Tx, session: int) -> Head:
+    """Lock a session's head for what neither its status nor a lease forbids."""
+    row = tx.one("head_get", session=session)
+    if row is None:
+        raise NotFound(f"session key {session} is not in this ledger")
+    return Head(*row)
 
 
 def _check_lease(head: Head) -> None:

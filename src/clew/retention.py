@@ -4,6 +4,7 @@ a rule only says what *may* go, and `gc` is explicit, dry run first, and audited
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -72,18 +73,31 @@ def collect(ledger: Ledger, *, dry_run: bool, now_ms: int | None) -> Collected:
     now = canonical.now_ms() if now_ms is None else now_ms
     with ledger._database.read() as tx:
         going: list[Going] = []
-        old: list[str] = []
+        old: dict[str, list[str]] = {}
         for key, name, text in tx.all("project_list"):
             if ledger._scope not in (None, key):
                 continue
             rule = msgspec.convert(msgspec.json.decode(text).get("retention", {}), Rule)
             going += _sessions(tx, key, name, rule, now)
-            old += _checkpoints(tx, key, rule, now)
+            if found := _checkpoints(tx, key, rule, now):
+                old[name] = found
     if not dry_run:
         for gone in going:
             ledger.erase(gone.session)
-        ledger._run(lambda tx: [tx.run("checkpoint_hide", id=id, now=now) for id in old], 0)
-    return Collected(tuple(going), len(old), dry_run)
+        for project in sorted(old.keys() | {gone.project for gone in going}):
+            count = sum(gone.project == project for gone in going)
+            ledger._run(partial(_hide, ledger, project, old.get(project, []), count, now), 0)
+    return Collected(tuple(going), sum(map(len, old.values())), dry_run)
+
+
+def _hide(
+    ledger: Ledger, project: str, checkpoints: list[str], sessions: int, now: int, tx: Tx
+) -> None:
+    """Hide old checkpoints and record what went of a project."""
+    hidden = sum(tx.run("checkpoint_hide", id=id, now=now) for id in checkpoints)
+    row = tx.one("project_get", name=project)
+    assert row is not None  # noqa: S101 - it was listed
+    audit.record_project(tx, row[0], ledger.actor, "gc", sessions=sessions, checkpoints=hidden)
 
 
 def _sessions(tx: Tx, project: int, name: str, rule: Rule, now: int) -> list[Going]:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
-from clew import audit, canonical, checkpoints, compaction, moves, reading, tokens, view
+from clew import (
+    audit,
+    canonical,
+    checkpoints,
+    compaction,
+    moves,
+    names,
+    reading,
+    tokens,
+    view,
+)
 from clew.checkpoints import Diff
 from clew.config import Config
 from clew.db import Tx
@@ -272,6 +282,7 @@ class Session:
 
     def label(self, title: str) -> Entry:
         """Give the session a title."""
+        names.checked(title, "title")
         draft = own_draft(Kind.LABEL, {"title": title})
 
         def unit(tx: Tx) -> Entry:
@@ -378,6 +389,8 @@ class Session:
     def _append_unit(
         self, drafts: Sequence[Draft], expected: At | _Any, key: str | None
     ) -> Callable[[Tx], list[Entry]]:
+        names.checked(key, "idempotency_key", empty=False)
+
         def unit(tx: Tx) -> list[Entry]:
             head = self._lock(tx)
             if key is not None:

@@ -51,9 +51,10 @@ class UsageRow(msgspec.Struct):
 def stats(ledger: Ledger) -> Stats:
     """See `Ledger.stats`."""
     with ledger._database.read() as tx:
-        sessions, subagents = tx.one("count_sessions") or (0, 0)
-        entries, body_bytes = tx.one("entry_stats") or (0, 0)
-        (checkpoints,) = tx.one("count_checkpoints") or (0,)
+        scope = ledger._scope
+        sessions, subagents = tx.one("count_sessions", project=scope) or (0, 0)
+        entries, body_bytes = tx.one("entry_stats", project=scope) or (0, 0)
+        (checkpoints,) = tx.one("count_checkpoints", project=scope) or (0,)
     state, behind = _search_state(ledger)
     return Stats(
         sessions=sessions,

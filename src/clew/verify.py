@@ -14,7 +14,7 @@ import msgspec
 
 from clew import audit, canonical
 from clew.db import Tx
-from clew.errors import ClewError
+from clew.errors import ClewError, Damaged
 from clew.log import Bodies, Head, Names, Place, entry_facts, parent_name, unpack
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def verify(
             if on_progress:
                 on_progress(done + 1, len(sessions))
         for key, name, _settings in tx.all("project_list"):
+            if ledger._scope not in (None, key):
+                continue
             problems = _guarded(partial(_project, tx, key, name))
             report.problems += [f"project {name}: {problem}" for problem in problems]
         if not audit_only:
@@ -86,9 +88,10 @@ def _session(
         return
     head = Head(*row)
     if not audit_only:
-        yield from _entries(tx, report, head)
-        yield from _pointers(tx, head)
-        yield from _projections(tx, head)
+        # Each by itself: what stops one check must not hide what the others see.
+        yield from _guarded(partial(_entries, tx, report, head))
+        yield from _guarded(partial(_pointers, tx, head))
+        yield from _guarded(partial(_projections, tx, head))
     yield from audit.check_chain(
         tx,
         project,
@@ -138,7 +141,10 @@ def _committed(
     header = entry_facts(id, seq, kind, role, time_ms, form, parent, meta)
     if nonce is None:
         return header, bytes(digest)
-    text = bodies.get(body, blob, source, start, size)
+    try:
+        text = bodies.get(body, blob, source, start, size)
+    except Damaged:
+        text = None
     if text is None or len(text) != size:
         return header, b""
     return header, canonical.digest(bytes(nonce), text)
@@ -164,7 +170,7 @@ def _places(tx: Tx, head: Head) -> Iterator[tuple[str, Place | None]]:
     yield "its head", head.place
     for start, session, seq in tx.all("line_list", session=head.key):
         yield f"the line from entry {start}", _place(session, seq)
-    for row in tx.all("checkpoint_list", session=head.key, limit=1_000_000):
+    for row in tx.all("checkpoint_all", session=head.key):
         yield f"checkpoint {row[0]}", _place(row[2], row[3])
         yield f"checkpoint {row[0]}", _place(row[4], row[5])
     for row in tx.all("move_list", session=head.key, limit=1_000_000):
@@ -172,29 +178,51 @@ def _places(tx: Tx, head: Head) -> Iterator[tuple[str, Place | None]]:
         yield f"move {row[0]}", _place(row[4], row[5])
 
 
+class _Told(msgspec.Struct):
+    """What a session's audit chain says of what else is stored in rows."""
+
+    checkpoints: dict[str, dict[str, Any]] = {}
+    moves: dict[int, dict[str, Any]] = {}
+    begins: str | None = None
+    """Where a branch hangs."""
+
+
 def _projections(tx: Tx, head: Head) -> Iterator[str]:
-    """What the audit chain says of checkpoints, moves and the address against the rows."""
-    told = _told(tx, head)
-    rows = {row[0]: row for row in tx.all("checkpoint_list", session=head.key, limit=1_000_000)}
-    names = Names(tx)
+    """What the audit chain says of checkpoints, moves and the head against the rows."""
+    told, names = _told(tx, head), Names(tx)
+    rows = {row[0]: row for row in tx.all("checkpoint_all", session=head.key)}
     for id, row in rows.items():
         at = str(names.position(_place(row[2], row[3])) or "root")
-        facts = told["checkpoint"].get(id)
+        facts = told.checkpoints.get(id)
         if facts is None or facts["at"] != at or facts["reason"] != row[7]:
             yield f"checkpoint {id} is not as the audit log has it"
+    for id in told.checkpoints.keys() - rows.keys():
+        yield f"checkpoint {id} is missing"
     moves = tx.all("move_list", session=head.key, limit=1_000_000)
     if len(moves) != head.moves:
         yield f"{len(moves)} moves are stored; its head says {head.moves}"
     for row in moves:
         to = str(names.position(_place(row[4], row[5])) or "root")
-        facts = told["move"].get(row[0])
+        facts = told.moves.get(row[0])
         if facts is None or facts["to"] != to:
             yield f"move {row[0]} is not as the audit log has it"
+    stands, belongs = str(names.position(head.place) or "root"), _belongs(head, told)
+    if stands != belongs:
+        yield f"its head is at {stands}; the log puts it at {belongs}"
 
 
-def _told(tx: Tx, head: Head) -> dict[str, dict[Any, dict[str, Any]]]:
-    told: dict[str, dict[Any, dict[str, Any]]] = {"checkpoint": {}, "move": {}}
-    after = 0
+def _belongs(head: Head, told: _Told) -> str:
+    """Where the last thing that happened left the head: a move, an append or the fork."""
+    last = told.moves[max(told.moves)] if told.moves else None
+    if last is not None and last["seq"] == head.last_seq:
+        return str(last["to"])
+    if head.appended:
+        return f"{head.id}:{head.last_seq}"
+    return "root" if told.begins is None or told.begins.endswith(":0") else told.begins
+
+
+def _told(tx: Tx, head: Head) -> _Told:
+    told, after = _Told(), 0
     while True:
         rows = tx.all(
             "audit_chain", project=head.project, session=head.key, after=after, limit=PAGE
@@ -202,9 +230,11 @@ def _told(tx: Tx, head: Head) -> dict[str, dict[Any, dict[str, Any]]]:
         for number, _time, _actor, action, text, _chain in rows:
             facts = msgspec.json.decode(text)
             if action == "checkpoint":
-                told["checkpoint"][facts["id"]] = facts
+                told.checkpoints[facts["id"]] = facts
+            if action == "create":
+                told.begins = facts["forked_from"]
             if "move" in facts:
-                told["move"][facts["move"]] = facts
+                told.moves[facts["move"]] = facts
             after = number
         if len(rows) < PAGE:
             return told

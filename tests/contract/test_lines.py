@@ -213,7 +213,7 @@ def test_a_thousand_restores(ledger: clew.Ledger) -> None:
 
 def test_a_label_names_the_session(ledger: clew.Ledger) -> None:
     session = ledger.create()
-    assert session.info.title is None
+    assert not ledger.create().info.title
     entry = session.label("Fix the pump")
     assert entry.kind == clew.Kind.LABEL
     assert session.info.title == "Fix the pump"

@@ -1,0 +1,24 @@
+"""What may stand as a name in the ledger: text that both databases can hold."""
+
+from __future__ import annotations
+
+from clew.errors import Invalid
+
+
+def checked(text: str | None, what: str, *, empty: bool = True) -> None:
+    """Raise `Invalid` for text with a NUL or half a surrogate pair in it, which PostgreSQL
+    and UTF-8 refuse, and for an empty one unless it may be `empty`.
+    """
+    if text is None:
+        return
+    if not isinstance(text, str):
+        raise Invalid(f"{what} is a {type(text).__name__}: give a text")
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise Invalid(f"{what} {text!r} holds a NUL or half a character: leave that out")
+    if not text and not empty:
+        raise Invalid(f"{what} needs at least one character")
+
+
+def mended(text: str) -> str:
+    """The same text as far as both databases can hold it."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
