@@ -570,3 +570,25 @@ def test_an_interrupt_ends_with_130(stage: Stage, monkeypatch: pytest.MonkeyPatc
     result = stage.run("stats")
     assert result.exit_code == 130
     assert result.stderr.strip() == "clew: interrupted"
+
+
+# --- PostgreSQL --------------------------------------------------------------------------
+
+
+def test_a_ledger_on_postgresql(postgres_database: str) -> None:
+    def run(*words: str) -> Result:
+        result = CliRunner().invoke(main, ["--db", postgres_database, *words])
+        assert result.exit_code == 0, result.stderr
+        return result
+
+    run("import", str(SAMPLES))
+    longest = max(
+        map(json.loads, run("sessions", "--json").stdout.splitlines()),
+        key=lambda row: int(row["messages"]),
+    )
+    assert "── compacted" in run("show", longest["id"]).stdout
+    assert "备份订单表" in run("search", "备份订单表").stdout
+    made = json.loads(run("checkpoint", "list", longest["id"], "--json").stdout)
+    run("checkpoint", "branch", longest["id"], made["id"][:16])
+    assert json.loads(run("verify", "--json").stdout)["problems"] == []
+    assert json.loads(run("stats", "--json").stdout)["sessions"] > 1

@@ -124,7 +124,8 @@ def _tell(total: Imported, roots: list[Path], seconds: float, all_notes: bool) -
     shown = total.notes if all_notes else total.notes[:NOTES_SHOWN]
     for note in shown:
         at = "" if note.offset is None else f" at byte {note.offset:,}"
-        output.text(output.paint(output.one_line(f"  note: {note.path}{at}: {note.text}"), "dim"))
+        line = output.one_line(f"note: {note.path}{at}: {note.text}")
+        output.text(output.paint(f"  {line}", "dim"))
     if len(shown) < len(total.notes):
         output.hint(f"{len(total.notes) - len(shown):,} more notes: run it with --notes")
     output.hint("next: clew sessions, clew search WORDS")
