@@ -61,7 +61,8 @@ def decode(entry: Entry) -> Message:
     if entry.body is None:
         parts = (Text("[erased]"),)
         return Message(entry.role or "user", parts, at=(entry.position,), time_ms=entry.time_ms)
-    message = shapes.decode(entry.format, entry.data)
+    # Not `entry.data`, which would be kept as long as the entry is.
+    message = shapes.decode(entry.format, canonical.parse(entry.body))
     id = entry.meta.get("message_id", message.id) if entry.meta else message.id
     return msgspec.structs.replace(message, id=id, at=(entry.position,), time_ms=entry.time_ms)
 
