@@ -27,6 +27,7 @@ class Plan(msgspec.Struct):
     kept: list[Message]
     first_kept: Position
     tokens_before: int
+    tokens_kept: int
 
 
 def reason_for(*, manual: bool = False, timed_out: bool = False, overflow: bool = False) -> Reason:
@@ -64,11 +65,13 @@ def plan(
         )
     if cut >= len(messages):
         raise Invalid("nothing would be kept: name an entry on the session's path in keep_from=")
+    counts = list(map(count, messages))
     return Plan(
         covered=list(messages[:cut]),
         kept=list(messages[cut:]),
         first_kept=messages[cut].at[0],
-        tokens_before=sum(map(count, messages)),
+        tokens_before=sum(counts),
+        tokens_kept=sum(counts[cut:]),
     )
 
 
