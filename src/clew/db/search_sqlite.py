@@ -65,15 +65,22 @@ CREATE TABLE state(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 INSERT INTO state VALUES ('entries', 0), ('overflow', 0);
 """
 _INSERT = f"INSERT INTO words(rowid, {', '.join(KINDS)}, scope) VALUES (?{', ?' * len(KINDS)}, ?)"
-_FIND = """
-SELECT doc.entry, doc.session, doc.seq, doc.time_ms, {score}
+_NEWEST = """
+SELECT doc.entry, doc.session, doc.seq, doc.time_ms
 FROM words CROSS JOIN doc ON doc.rowid = words.rowid
 WHERE words MATCH :query AND words.rowid BETWEEN :low AND :high
     AND doc.time_ms >= :since AND doc.time_ms < :until
 ORDER BY words.rowid DESC
 """
-_NEWEST = _FIND.format(score="0.0")
-_RANKED = _FIND.format(score="relevance(words)") + "LIMIT :window"
+_RANKED = """
+SELECT relevance(words), rowid FROM words
+WHERE words MATCH :query AND rowid BETWEEN :low AND :high
+ORDER BY rowid DESC LIMIT :window
+"""
+_DOC = """
+SELECT entry, session, seq, time_ms FROM doc
+WHERE rowid = ? AND time_ms >= ? AND time_ms < ?
+"""
 
 
 class SQLiteIndex:
@@ -283,26 +290,30 @@ class SQLiteIndex:
                 return _newest(reader.connection.execute(_NEWEST, values), limit)
             reader.prepare(asked)
             values["window"] = RANK_WINDOW
-            return _best(reader.connection.execute(_RANKED, values), limit)
+            return _best(reader.connection, values, limit)
 
 
 def _newest(rows: Iterable[tuple[Any, ...]], limit: int) -> list[Match]:
     """The first `limit` entries; the rest of the rows is never computed."""
     found: dict[int, Match] = {}
-    for entry, session, seq, time_ms, _ in rows:
-        if entry not in found:
+    for row in rows:
+        if row[0] not in found:
             if len(found) == limit:
                 break
-            found[entry] = Match(entry, session, seq, time_ms)
+            found[row[0]] = Match(*row)
     return sorted(found.values(), key=lambda match: -match.time_ms)
 
 
-def _best(rows: Iterable[tuple[Any, ...]], limit: int) -> list[Match]:
+def _best(connection: apsw.Connection, values: dict[str, Any], limit: int) -> list[Match]:
+    """The best of the window. What a passage belongs to is looked up for these only."""
     found: dict[int, Match] = {}
-    for entry, session, seq, time_ms, score in rows:
-        if entry not in found or found[entry].score < score:
-            found[entry] = Match(entry, session, seq, time_ms, None, score)
-    return sorted(found.values(), key=lambda match: (-match.score, -match.time_ms))[:limit]
+    for score, rowid in sorted(_rows(connection, _RANKED, values), reverse=True):
+        if len(found) == limit:
+            break
+        for row in _rows(connection, _DOC, (rowid, values["since"], values["until"])):
+            if row[0] not in found:
+                found[row[0]] = Match(*row, score=score)
+    return list(found.values())
 
 
 # --- rows ----------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class Match(msgspec.Struct, frozen=True):
 
 Order = Literal["rank", "newest"]
 
-RANK_WINDOW = 1_000
+RANK_WINDOW = 500
 """`rank` orders the newest so many matching passages: relevance among what is recent. Ordering
 all matches of a common word takes 200 ms in a million documents, this takes 5."""
 
