@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import msgspec
 
-from clew.errors import ClewError, Invalid, Unavailable
+from clew.db.fts5 import Rendered, rendered, scope_of
+from clew.errors import ClewError, Unavailable
 from clew.search import words
 from clew.search.documents import KINDS, passages
 from clew.search.index import (
@@ -32,9 +33,8 @@ from clew.search.index import (
     IndexUnavailable,
     Match,
     Order,
-    tool_word,
 )
-from clew.search.query import All, Either, Node, Words
+from clew.search.query import Node, Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -312,7 +312,7 @@ def _best(connection: apsw.Connection, values: dict[str, Any], limit: int) -> li
             break
         for row in _rows(connection, _DOC, (rowid, values["since"], values["until"])):
             if row[0] not in found:
-                found[row[0]] = Match(*row, score=score)
+                found[row[0]] = msgspec.structs.replace(Match(*row), score=score)
     return list(found.values())
 
 
@@ -327,7 +327,7 @@ def _insert(
     rows: list[tuple[Any, ...]] = []
     docs: list[tuple[int, ...]] = []
     for doc, parts in made:
-        scope = _scope(doc)
+        scope = scope_of(doc)
         for part in parts:
             rowid = place.next(_second(doc.time_ms))
             texts = [" ".join(part[kind]) if kind in part else None for kind in KINDS]
@@ -419,69 +419,6 @@ def _inode(path: str) -> int:
         return Path(path).stat().st_ino
     except OSError:
         return 0
-
-
-# --- queries -------------------------------------------------------------------------------
-
-
-class Rendered(msgspec.Struct):
-    """A query in FTS5's syntax, and its phrases in the order in which FTS5 counts them:
-    `None` for those that add nothing to the score (filters, and what must not be there).
-    """
-
-    text: str
-    phrases: list[Words | None]
-
-
-def rendered(query: Node, filters: Filters) -> Rendered | None:
-    """The query with its filters; `None` when no document can match."""
-    if filters.kinds == () or filters.session == ():
-        return None
-    phrases: list[Words | None] = []
-    scopes = []
-    if filters.session is not None:
-        scopes.append([f"s{session}" for session in filters.session])
-    if filters.project is not None:
-        scopes.append([f"p{filters.project}"])
-    if filters.tool is not None:
-        scopes.append([tool_word(filters.tool)])
-    parts = []
-    for options in scopes:
-        phrases += [None] * len(options)
-        parts.append(f"(scope : ({' OR '.join(options)}))")
-    columns = "- scope" if filters.kinds is None else "{" + " ".join(_known(filters.kinds)) + "}"
-    parts.append(f"({columns} : ({_expression(query, phrases)}))")
-    return Rendered(" AND ".join(parts), phrases)
-
-
-def _known(kinds: Iterable[str]) -> list[str]:
-    """Kinds become names of columns, so only ours may pass."""
-    found = list(kinds)
-    for kind in found:
-        if kind not in KINDS:
-            raise Invalid(f"kind {kind!r} is not one of {', '.join(KINDS)}")
-    return found
-
-
-def _expression(node: Node, phrases: list[Words | None], counts: bool = True) -> str:
-    if isinstance(node, Words):
-        phrases.append(node if counts else None)
-        return f'"{" ".join(node.tokens)}"' + (" *" if node.prefix else "")
-    if isinstance(node, Either):
-        return f"({' OR '.join(_expression(each, phrases, counts) for each in node.options)})"
-    return _all(node, phrases, counts)
-
-
-def _all(node: All, phrases: list[Words | None], counts: bool) -> str:
-    must = " AND ".join(_expression(each, phrases, counts) for each in node.must)
-    if not node.no:
-        return f"({must})"
-    no = " OR ".join(_expression(each, phrases, False) for each in node.no)
-    return f"(({must}) NOT ({no}))"
-
-
-def _scope(doc: Doc) -> str:
-    return " ".join((f"s{doc.session}", f"p{doc.project}", *map(tool_word, doc.tools)))
 
 
 # --- relevance -----------------------------------------------------------------------------
