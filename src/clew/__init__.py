@@ -10,36 +10,40 @@ session.view(provider="anthropic").request
 
 from __future__ import annotations
 
-from clew.errors import (
-    ClewError,
-    Conflict,
-    Damaged,
-    Invalid,
-    Leased,
-    NotFound,
-    ReadOnly,
-    RedactionFailed,
-    Stale,
-    Unavailable,
-)
-from clew.ledger import Ledger, open
-from clew.model import (
-    AuditRecord,
-    Checkpoint,
-    Compaction,
-    Entry,
-    Hit,
-    Kind,
-    Message,
-    Move,
-    Position,
-    Reason,
-    Results,
-    SessionInfo,
-    Status,
-    Usage,
-)
-from clew.session import Session
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clew.errors import (
+        ClewError,
+        Conflict,
+        Damaged,
+        Invalid,
+        Leased,
+        NotFound,
+        ReadOnly,
+        RedactionFailed,
+        Stale,
+        Unavailable,
+    )
+    from clew.ledger import Ledger, open
+    from clew.model import (
+        AuditRecord,
+        Checkpoint,
+        Compaction,
+        Entry,
+        Hit,
+        Kind,
+        Message,
+        Move,
+        Position,
+        Reason,
+        Results,
+        SessionInfo,
+        Status,
+        Usage,
+    )
+    from clew.session import Session
 
 __version__ = "0.1.0"
 
@@ -72,3 +76,28 @@ __all__ = [
     "Usage",
     "open",
 ]
+
+_HOMES = {"Ledger": "ledger", "open": "ledger", "Session": "session"}
+_ERRORS = frozenset(
+    [
+        "ClewError",
+        "Conflict",
+        "Damaged",
+        "Invalid",
+        "Leased",
+        "NotFound",
+        "ReadOnly",
+        "RedactionFailed",
+        "Stale",
+        "Unavailable",
+    ]
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used: the command line's help needs none of them."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOMES.get(name, "errors" if name in _ERRORS else "model")
+    value = globals()[name] = getattr(import_module(f"clew.{home}"), name)
+    return value

@@ -18,7 +18,6 @@ from clew.log import Draft
 from clew.model import JSON, Kind, Message, ToolResult
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
 
 
 def message_draft(
@@ -78,7 +77,7 @@ def _read(message: Mapping[str, JSON] | str | bytes) -> tuple[bytes, JSON]:
         )
     try:
         body = message.encode() if isinstance(message, str) else message
-        return body, _decode(body)
+        return body, canonical.parse(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Invalid(
             f"the message is no JSON ({error}): give a dict, or the JSON text of one message"

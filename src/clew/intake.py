@@ -193,8 +193,13 @@ class Intake:
             forked_from=forked,
             spawned_by=self._spawned_by(tx, origin, project),
             imported_from=name,
-            created_ms=self._items[0].draft.time_ms if self._items else None,
+            created_ms=self._first_time(),
         )
+
+    def _first_time(self) -> int | None:
+        """When the session began: the first time that a record tells."""
+        told = (item.record.time_ms for item in self._items if item.record.time_ms is not None)
+        return next(told, self._items[0].draft.time_ms if self._items else None)
 
     def _spawned_by(self, tx: Tx, origin: Origin, project: int) -> str | None:
         if origin.parent is None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
+from urllib.parse import quote
 
 from clew import audit, canonical, checkpoints, moves, names, reading, tokens
 from clew.db import Database, Settings, Tx, connect
@@ -59,7 +60,7 @@ def as_url(text: str) -> str:
         return text
     if text == ":memory:":
         return "sqlite:///:memory:"
-    return f"sqlite:///{Path(text).expanduser().absolute()}"
+    return f"sqlite:///{quote(str(Path(text).expanduser().absolute()))}"
 
 
 def open(
@@ -282,9 +283,9 @@ class Ledger:
         """
         return self._search.rebuild(on_progress)
 
-    def index_now(self) -> int:
+    def index_now(self, on_progress: Callable[[int, int], None] | None = None) -> int:
         """Bring the index up to date before returning; gives the entries that were added."""
-        return self._search.catch_up()
+        return self._search.catch_up(on_progress=on_progress)
 
     # --- in and out ---
 
@@ -415,8 +416,14 @@ class Ledger:
         if target.exists():
             raise Invalid(f"{target} exists already: name a file that does not")
         target.parent.mkdir(parents=True, exist_ok=True)
-        self._database.backup(str(target))
-        self._run(lambda tx: self._note_backup(tx, target), 0)
+        part = target.with_name(f".{target.name}.{canonical.new_id()}")
+        try:
+            self._database.backup(str(part))
+            part.rename(target)
+        finally:
+            part.unlink(missing_ok=True)
+        if self._database.writable:
+            self._run(lambda tx: self._note_backup(tx, target), 0)
         return target
 
     def gc(self, *, dry_run: bool = True, now_ms: int | None = None) -> Collected:

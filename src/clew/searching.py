@@ -12,6 +12,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -21,7 +22,7 @@ from clew.canonical import now_ms
 from clew.db import Tx
 from clew.errors import ClewError, Invalid
 from clew.log import Bodies, make_entry
-from clew.model import Entry, Hit, Kind, Results
+from clew.model import Entry, Hit, Kind, Message, Results
 from clew.search.documents import KINDS, answers, document, tools_of
 from clew.search.index import Doc, Filters, Index, IndexUnavailable, Match
 from clew.search.query import Node, matches, parse
@@ -40,6 +41,8 @@ POLL_SECONDS = 1.0
 """How often it looks for what other processes wrote."""
 INLINE_MAX = 2_000
 """Up to this many entries behind, a search first brings the index up to date."""
+LOOK_BACK = 64
+"""Entries before a batch in which the calls of its results are looked for."""
 TAIL_MAX = 2_000
 """Beyond that, so many of the newest unindexed entries are searched one by one."""
 ROLES = {
@@ -89,11 +92,14 @@ class Searcher:
 
     def wrote(self, session: int) -> None:
         """A unit that touched this session was committed."""
+        if self._enabled is False:
+            return
         if session:
             self._dirty.add(session)
         if self._thread is None and not self._closing:
             self._begin()
-        self._wake.set()
+        if not self._wake.is_set():  # setting it takes a lock and wakes, looking does not
+            self._wake.set()
 
     def _begin(self) -> None:
         with self._lock:
@@ -203,9 +209,10 @@ class Searcher:
         bodies = Bodies(tx)
         rows = tx.all("entry_for_index", project=project, session=key, after=done, limit=BATCH)
         docs = []
+        calls = Calls(tx, session, done)
         for row in rows:
             entry = make_entry(name, bodies, row[1:])
-            texts, tools = texts_of(entry)
+            texts, tools = texts_of(entry, calls)
             if texts:
                 docs.append(Doc(row[0], project, key, entry.seq, entry.time_ms, tools, texts))
             if polite:
@@ -296,9 +303,10 @@ class Searcher:
         rows = tx.all(
             "entry_for_index", project=session[1], session=session[0], after=after, limit=TAIL_MAX
         )
+        calls = Calls(tx, session, after)
         for row in rows:
             entry = make_entry(str(session[2]), bodies, row[1:])
-            texts, tools = texts_of(entry)
+            texts, tools = texts_of(entry, calls)
             if filters.tool is not None and filters.tool not in tools:
                 continue
             if _in_time(entry, filters) and answers(node, texts, filters.kinds):
@@ -335,14 +343,52 @@ class Searcher:
         )
 
 
-def texts_of(entry: Entry) -> tuple[dict[str, str], tuple[str, ...]]:
+class Calls:
+    """The tools of a session's calls by id, for results that name their call only so. Calls
+    before `done` are looked up once, and only when a result asks for one.
+    """
+
+    def __init__(self, tx: Tx, session: tuple[int, ...], done: int) -> None:
+        self._known: dict[str, str] = {}
+        self._before: Callable[[], Iterator[Entry]] | None = partial(_before, tx, session, done)
+
+    def tools(self, message: Message) -> tuple[str, ...]:
+        """The tools that a message calls or answers for; learns its calls."""
+        self._learn(message)
+        named = [*tools_of(message)]
+        for result in message.tool_results:
+            if result.name is None:
+                if result.call_id not in self._known and self._before is not None:
+                    look, self._before = self._before, None
+                    for entry in look():
+                        self._learn(reading.decode(entry))
+                tool = self._known.get(result.call_id)
+                named += [tool] if tool else []
+        return tuple(dict.fromkeys(named))
+
+    def _learn(self, message: Message) -> None:
+        self._known.update({call.id: call.name for call in message.tool_calls})
+
+
+def _before(tx: Tx, session: tuple[int, ...], done: int) -> Iterator[Entry]:
+    bodies, start = Bodies(tx), max(done - LOOK_BACK, 0)
+    rows = tx.all(
+        "entry_for_index", project=session[1], session=session[0], after=start, limit=LOOK_BACK
+    )
+    for row in rows:
+        entry = make_entry(str(session[2]), bodies, row[1:])
+        if row[1] <= done and entry.role == "assistant" and entry.body is not None:
+            yield entry
+
+
+def texts_of(entry: Entry, calls: Calls | None = None) -> tuple[dict[str, str], tuple[str, ...]]:
     """What an entry holds for search, by kind, and the tools that it names."""
     if entry.body is None:
         return {}, ()
     if entry.kind in reading.SPOKEN or (entry.kind == Kind.NOTICE and entry.role is not None):
         # A notice with a role is what somebody said beside the path: an inline sub-agent.
         message = reading.decode(entry)
-        return document(message), tools_of(message)
+        return document(message), calls.tools(message) if calls else tools_of(message)
     if entry.format == "clew" and entry.kind == Kind.COMPACTION:
         return {"system": entry.data["summary"]}, ()
     if entry.format == "clew" and entry.kind == Kind.LABEL:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from clew import audit, canonical
+from clew import audit, canonical, reading
 from clew.db import Tx
 from clew.errors import ClewError, Damaged
-from clew.log import Bodies, Head, Names, Place, entry_facts, parent_name, unpack
+from clew.log import Bodies, Head, Names, Place, entry_facts, parent_name, unpack, usage_row
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger
@@ -92,6 +92,7 @@ def _session(
         yield from _guarded(partial(_entries, tx, report, head))
         yield from _guarded(partial(_pointers, tx, head))
         yield from _guarded(partial(_projections, tx, head))
+        yield from _guarded(partial(_usage, tx, head))
     yield from audit.check_chain(
         tx,
         project,
@@ -219,6 +220,46 @@ def _belongs(head: Head, told: _Told) -> str:
     if head.appended:
         return f"{head.id}:{head.last_seq}"
     return "root" if told.begins is None or told.begins.endswith(":0") else told.begins
+
+
+COUNTS = ("input", "output", "cache_read", "cache_write", "reasoning")
+
+
+def _usage(tx: Tx, head: Head) -> Iterator[str]:
+    """Tokens, from the messages again. A call that another session repeats may stand higher
+    here; one whose text was erased or damaged at its source cannot be derived.
+    """
+    derived, opaque = _derived_usage(tx, head)
+    stored = {bytes(row[0]): row for row in tx.all("usage_list", session=head.key)}
+    for call, counts in derived.items():
+        row = stored.pop(call, None) or tx.one("usage_get", project=head.project, call=call)
+        if row is None:
+            yield f"the tokens of call {call.hex()} are missing"
+        elif any(kept < count for kept, count in zip(row[5:10], counts, strict=True)):
+            yield f"the tokens of entry {row[1]} are not those of its message"
+        elif row[11] == head.key and tuple(row[5:10]) != counts and not row[12]:
+            yield f"the tokens of entry {row[1]} are more than its message says"
+    if stored and not opaque:
+        yield f"{len(stored)} calls are counted that no message tells of"
+
+
+def _derived_usage(tx: Tx, head: Head) -> tuple[dict[bytes, tuple[int, ...]], bool]:
+    found: dict[bytes, tuple[int, ...]] = {}
+    opaque, after = False, head.first_seq - 1
+    while after < head.last_seq:
+        entries = reading.own_log(tx, head, after, PAGE)
+        for entry in entries:
+            if entry.body is None or entry.format == "raw":
+                opaque = True
+                continue
+            usage = reading.decode(entry).usage if entry.role is not None else None
+            if usage is not None:
+                row = usage_row(head.project, head.key, head.id, entry.seq, 0, usage)
+                counts = tuple(row[name] for name in COUNTS)
+                known = found.get(row["call"], counts)
+                found[row["call"]] = tuple(map(max, counts, known))
+        after += PAGE
+    return found, opaque
 
 
 def _told(tx: Tx, head: Head) -> _Told:

@@ -99,7 +99,7 @@ def _add(total: Imported, found: Imported) -> None:
 def _index(ledger: Ledger) -> None:
     """Finish what the indexer began while the import ran."""
     with output.progress("indexing") as advance:
-        ledger._search.catch_up(on_progress=advance)
+        ledger.index_now(on_progress=advance)
 
 
 def _facts(total: Imported, roots: list[Path], seconds: float) -> dict[str, Any]:

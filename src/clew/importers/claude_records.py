@@ -358,6 +358,7 @@ def decode(record: JSON) -> Message:
         return Message("system", (Unknown(type(record).__name__, record),), meta=True)
     return msgspec.structs.replace(
         _said(record),
+        usage=_usage(record)[1],
         time_ms=time_ms(record.get("timestamp")) or 0,
         meta=_is_meta(record),
         summary=record.get("isCompactSummary") is True,

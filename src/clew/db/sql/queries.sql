@@ -75,14 +75,6 @@ update session set status = :status where key = :session;
 -- name: session_pin
 update session set pinned = :pinned where key = :session;
 
--- name: session_agent
-update session set agent = coalesce(:agent, agent), spawned_by = coalesce(:spawned_by, spawned_by)
-where key = :session;
-
--- name: session_forked
-update session set forked_session = :forked_session, forked_seq = :forked_seq
-where key = :session;
-
 -- name: session_blank
 update session set status = 'erased', title = null, title_rank = 0, frontend = null,
     user_id = null, agent = null, spawned_by = null, imported_from = null
@@ -365,14 +357,21 @@ on conflict (project, call) do update set
         else usage.reasoning end,
     cost = case when excluded.cost is not null and (usage.cost is null
         or excluded.cost > usage.cost) then excluded.cost else usage.cost end,
+    repeated = case when excluded.session <> usage.session then 1 else usage.repeated end,
     seq = case when excluded.session = usage.session and excluded.seq > usage.seq
         then excluded.seq else usage.seq end,
     time_ms = case when excluded.session = usage.session and excluded.seq > usage.seq
         then excluded.time_ms else usage.time_ms end;
 
 -- name: usage_list
-select call, seq, time_ms, model, provider, input, output, cache_read, cache_write, reasoning, cost
+select call, seq, time_ms, model, provider, input, output, cache_read, cache_write, reasoning,
+    cost, session, repeated
 from usage where session = :session order by seq, call;
+
+-- name: usage_get
+select call, seq, time_ms, model, provider, input, output, cache_read, cache_write, reasoning,
+    cost, session, repeated
+from usage where project = :project and call = :call;
 
 -- name: usage_rows
 select u.time_ms, u.model, u.provider, p.name, u.input, u.output, u.cache_read, u.cache_write,
@@ -381,9 +380,6 @@ from usage u join project p on p.key = u.project
 where (cast(:project as bigint) is null or u.project = :project)
     and (cast(:since_ms as bigint) is null or u.time_ms >= :since_ms)
     and (cast(:until_ms as bigint) is null or u.time_ms < :until_ms);
-
--- name: usage_drop
-delete from usage where session = :session;
 
 -- name: source_get
 select key, project, session, generation, size, read_to, mtime_ns, checked, tail, state, note
@@ -476,3 +472,158 @@ from session where status <> 'erased'
 -- name: count_checkpoints
 select count(*) from checkpoint where hidden_ms is null
     and (cast(:project as bigint) is null or project = :project);
+
+-- What a copy into another database reads and writes, table by table and page by page.
+
+-- name: copy_meta
+select name, value from meta
+where name > :after_name order by name limit :limit;
+
+-- name: paste_meta
+insert into meta (name, value)
+values (:name, :value) on conflict (name) do update set value = excluded.value;
+
+-- name: copy_project
+select key, name, settings, audit_number, audit_chain from project
+where key > :after_key order by key limit :limit;
+
+-- name: paste_project
+insert into project (key, name, settings, audit_number, audit_chain)
+values (:key, :name, :settings, :audit_number, :audit_chain);
+
+-- name: copy_session
+select key, project, id, frontend, user_id, title, title_rank, status, agent, created_ms,
+    forked_session, forked_seq, spawned_by, imported_from, pinned from session
+where key > :after_key order by key limit :limit;
+
+-- name: paste_session
+insert into session (key, project, id, frontend, user_id, title, title_rank, status, agent,
+    created_ms, forked_session, forked_seq, spawned_by, imported_from, pinned)
+values (:key, :project, :id, :frontend, :user_id, :title, :title_rank, :status, :agent,
+    :created_ms, :forked_session, :forked_seq, :spawned_by, :imported_from, :pinned);
+
+-- name: copy_head
+select session, at_session, at_seq, last_seq, first_seq, chain, version, messages, updated_ms,
+    moves, undo_top, audit_number, audit_chain, lease_holder, lease_token, lease_until_ms from
+    head
+where session > :after_session order by session limit :limit;
+
+-- name: paste_head
+insert into head (session, at_session, at_seq, last_seq, first_seq, chain, version, messages,
+    updated_ms, moves, undo_top, audit_number, audit_chain, lease_holder, lease_token,
+    lease_until_ms)
+values (:session, :at_session, :at_seq, :last_seq, :first_seq, :chain, :version, :messages,
+    :updated_ms, :moves, :undo_top, :audit_number, :audit_chain, :lease_holder, :lease_token,
+    :lease_until_ms);
+
+-- name: copy_line
+select session, start, parent_session, parent_seq from line
+where (session, start) > (:after_session, :after_start) order by session, start limit :limit;
+
+-- name: paste_line
+insert into line (session, start, parent_session, parent_seq)
+values (:session, :start, :parent_session, :parent_seq);
+
+-- name: copy_entry
+select id, project, session, seq, kind, role, time_ms, format, body, blob, source, start,
+    bytes, meta, nonce, digest, chain from entry
+where id > :after_id order by id limit :limit;
+
+-- name: paste_entry
+insert into entry (id, project, session, seq, kind, role, time_ms, format, body, blob, source,
+    start, bytes, meta, nonce, digest, chain)
+values (:id, :project, :session, :seq, :kind, :role, :time_ms, :format, :body, :blob, :source,
+    :start, :bytes, :meta, :nonce, :digest, :chain);
+
+-- name: copy_blob
+select id, codec, bytes, body from blob
+where id > :after_id order by id limit :limit;
+
+-- name: paste_blob
+insert into blob (id, codec, bytes, body)
+values (:id, :codec, :bytes, :body);
+
+-- name: copy_checkpoint
+select id, project, session, pre_session, pre_seq, post_session, post_seq, label, reason,
+    tokens_before, tokens_after, created_ms, hidden_ms from checkpoint
+where id > :after_id order by id limit :limit;
+
+-- name: paste_checkpoint
+insert into checkpoint (id, project, session, pre_session, pre_seq, post_session, post_seq,
+    label, reason, tokens_before, tokens_after, created_ms, hidden_ms)
+values (:id, :project, :session, :pre_session, :pre_seq, :post_session, :post_seq, :label,
+    :reason, :tokens_before, :tokens_after, :created_ms, :hidden_ms);
+
+-- name: copy_move
+select session, number, action, from_session, from_seq, to_session, to_seq, below, time_ms
+    from move
+where (session, number) > (:after_session, :after_number) order by session, number limit :limit;
+
+-- name: paste_move
+insert into move (session, number, action, from_session, from_seq, to_session, to_seq, below,
+    time_ms)
+values (:session, :number, :action, :from_session, :from_seq, :to_session, :to_seq, :below,
+    :time_ms);
+
+-- name: copy_idempotency
+select session, key, first_seq, last_seq, digest from idempotency
+where (session, key) > (:after_session, :after_key) order by session, key limit :limit;
+
+-- name: paste_idempotency
+insert into idempotency (session, key, first_seq, last_seq, digest)
+values (:session, :key, :first_seq, :last_seq, :digest);
+
+-- name: copy_usage
+select project, call, session, seq, time_ms, model, provider, input, output, cache_read,
+    cache_write, reasoning, cost, repeated from usage
+where (project, call) > (:after_project, :after_call) order by project, call limit :limit;
+
+-- name: paste_usage
+insert into usage (project, call, session, seq, time_ms, model, provider, input, output,
+    cache_read, cache_write, reasoning, cost, repeated)
+values (:project, :call, :session, :seq, :time_ms, :model, :provider, :input, :output,
+    :cache_read, :cache_write, :reasoning, :cost, :repeated);
+
+-- name: copy_source
+select key, project, session, importer, path, generation, size, read_to, mtime_ns, checked,
+    tail, state, note, updated_ms from source
+where key > :after_key order by key limit :limit;
+
+-- name: paste_source
+insert into source (key, project, session, importer, path, generation, size, read_to,
+    mtime_ns, checked, tail, state, note, updated_ms)
+values (:key, :project, :session, :importer, :path, :generation, :size, :read_to, :mtime_ns,
+    :checked, :tail, :state, :note, :updated_ms);
+
+-- name: copy_frame
+select source, start, bytes, digest, body from frame
+where (source, start) > (:after_source, :after_start) order by source, start limit :limit;
+
+-- name: paste_frame
+insert into frame (source, start, bytes, digest, body)
+values (:source, :start, :bytes, :digest, :body);
+
+-- name: copy_record
+select project, native, session, seq from record
+where (project, native) > (:after_project, :after_native) order by project, native limit :limit;
+
+-- name: paste_record
+insert into record (project, native, session, seq)
+values (:project, :native, :session, :seq);
+
+-- name: copy_audit
+select project, session, number, time_ms, actor, action, facts, chain from audit
+where (project, session, number) > (:after_project, :after_session, :after_number)
+order by project, session, number limit :limit;
+
+-- name: paste_audit
+insert into audit (project, session, number, time_ms, actor, action, facts, chain)
+values (:project, :session, :number, :time_ms, :actor, :action, :facts, :chain);
+
+-- name: copy_tombstone
+select mark, erased_ms from tombstone
+where mark > :after_mark order by mark limit :limit;
+
+-- name: paste_tombstone
+insert into tombstone (mark, erased_ms)
+values (:mark, :erased_ms);

@@ -148,7 +148,8 @@ create table idempotency (
     primary key (session, key)
 );
 
--- Tokens, once a model call, field by field the maximum of what repeats it.
+-- Tokens, once a model call, field by field the maximum of what repeats it. `repeated`: another
+-- session holds the call too (a fork that copied it).
 create table usage (
     project bigint not null,
     call $bytes not null,
@@ -163,6 +164,7 @@ create table usage (
     cache_write bigint not null,
     reasoning bigint not null,
     cost double precision,
+    repeated bigint not null default 0,
     primary key (project, call)
 );
 create index usage_session on usage (session);
