@@ -20,14 +20,14 @@ import msgspec
 from clew import reading
 from clew.canonical import now_ms
 from clew.db import Tx
+from clew.erase import finish
 from clew.errors import ClewError, Invalid
 from clew.log import Bodies, make_entry
 from clew.model import Entry, Hit, Kind, Message, Results
 from clew.search.documents import KINDS, answers, document, tools_of
 from clew.search.index import Doc, Filters, Index, IndexUnavailable, Match
-from clew.search.query import Node, matches, parse
-from clew.search.snippet import snippet
-from clew.search.words import tokens
+from clew.search.query import Node, parse
+from clew.search.snippet import pick, snippet
 from clew.window import parse_since
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ POLL_SECONDS = 1.0
 """How often it looks for what other processes wrote."""
 INLINE_MAX = 2_000
 """Up to this many entries behind, a search first brings the index up to date."""
+HEADS_MAX = 50
+"""More sessions than this are asked for all at once."""
 LOOK_BACK = 64
 """Entries before a batch in which the calls of its results are looked for."""
 TAIL_MAX = 2_000
@@ -152,13 +154,20 @@ class Searcher:
     def behind(self) -> dict[int, tuple[int, int]]:
         """Sessions that the index does not cover: `key -> (indexed up to, last entry)`."""
         with self._lock:
-            marks = self.index().marks()
             first = self._cursor < 0
+            if first and self._database.writable:
+                finish(self._ledger)
+            marks = self.index().marks()
             self._cursor, changed = self._database.changed_sessions(max(self._cursor, 0))
             dirty, self._dirty = self._dirty, set()
             dirty.update(changed)
             with self._database.read() as tx:
-                heads = tx.all("head_list") if first else _heads(tx, dirty)
+                many = first or len(dirty) > HEADS_MAX
+                heads = tx.all("head_list") if many else _heads(tx, dirty)
+            if any(marks.get(key, 0) > last for key, last, _first in heads):
+                # The ledger was put back to an earlier state beside a newer index.
+                self.index().clear()
+                marks, self._cursor = {}, -1
             late = {
                 key: (max(marks.get(key, 0), first_seq - 1), last)
                 for key, last, first_seq in heads
@@ -327,7 +336,7 @@ class Searcher:
         wanted = [kind for kind in KINDS if kind in texts and kind in (filters.kinds or KINDS)]
         if not wanted:
             return None
-        kind = match.kind or _best_kind(node, texts, wanted)
+        kind = match.kind or pick({kind: texts[kind] for kind in wanted}, node) or wanted[0]
         words, marks = snippet(texts[kind], node)
         return Hit(
             session=session[0],
@@ -394,13 +403,6 @@ def texts_of(entry: Entry, calls: Calls | None = None) -> tuple[dict[str, str], 
     if entry.format == "clew" and entry.kind == Kind.LABEL:
         return {"system": entry.data["title"]}, ()
     return {}, ()
-
-
-def _best_kind(node: Node, texts: dict[str, str], wanted: list[str]) -> str:
-    """The first kind of text that the query matches by itself; else the first there is."""
-    if len(wanted) == 1:
-        return wanted[0]
-    return next((kind for kind in wanted if matches(node, tokens(texts[kind]))), wanted[0])
 
 
 def _heads(tx: Tx, keys: set[int]) -> list[tuple[int, int, int]]:
