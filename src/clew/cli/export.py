@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from clew.cli import output
 from clew.cli.options import Setup, setup
+from clew.errors import Invalid
 
 if TYPE_CHECKING:
     from clew.trajectories import Exported
@@ -77,3 +79,39 @@ def _tell(done: Exported) -> None:
         total = sum(done.redactions.values())
         rules = ", ".join(f"{rule} {count:,}" for rule, count in done.redactions.items())
         output.say(f"  {output.plural(total, 'replacement')}{f': {rules}' if rules else ''}")
+
+
+@export.command()
+@setup
+@click.argument("session")
+@click.option("-o", "--output", "folder", required=True, metavar="FOLDER", help="Made anew.")
+def source(setup: Setup, session: str, folder: str) -> None:
+    """Give back the files that SESSION was imported from, byte for byte, not redacted.
+
+    They go into FOLDER under their own names; no file there is ever replaced.
+    """
+    from clew.cli import find
+
+    target = Path(folder)
+    with setup.open() as ledger:
+        files = ledger.source_bytes(find.session(ledger, session).id)
+    target.mkdir(parents=True, exist_ok=True)
+    written = [
+        (name, _give_back(target / Path(name).name, raw), raw) for name, raw in files.items()
+    ]
+    if setup.json:
+        output.documents(
+            [{"from": name, "to": str(file), "bytes": len(raw)} for name, file, raw in written]
+        )
+    for name, file, raw in written:
+        output.say(f"{file}: {output.size(len(raw))} as they stood in {name}")
+
+
+def _give_back(file: Path, raw: bytes) -> Path:
+    try:
+        with file.open("xb") as stream:
+            stream.write(raw)
+    except FileExistsError:
+        raise Invalid(f"{file} is there already: name another folder") from None
+    file.chmod(0o600)
+    return file
