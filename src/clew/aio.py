@@ -181,9 +181,10 @@ class AsyncSession:
 
     async def transfer_to(self, *, frontend: str, user: str, **options: Any) -> AsyncSession:
         """See `Session.transfer_to`."""
-        return AsyncSession(
-            await self._later(self._queue().transfer_to(frontend=frontend, user=user, **options))
+        found = await self._later(
+            self._queue().transfer_to(frontend=frontend, user=user, **options)
         )
+        return self if found is self._deferred else AsyncSession(found)
 
     async def repair(self) -> Entry | None:
         """See `Session.repair`."""

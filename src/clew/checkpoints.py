@@ -163,6 +163,7 @@ def add(
         reason=reason,
         tokens_before=tokens[0],
         tokens_after=tokens[1],
+        number=head.audit_number + 1,
         created_ms=now,
     )
     names = Names(tx)

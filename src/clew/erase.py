@@ -9,7 +9,6 @@ scrubbed; a crash in between leaves a mark, and the next use finishes the work.
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from clew.session import Session
 
 PENDING = "erase:"
+TOMBSTONES = "tombstone_key"
+"""The name of the secret under which the ledger marks what must not come back."""
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -69,7 +70,7 @@ def erase(ledger: Ledger, session: str, *, with_branches: bool, dry_run: bool) -
         dry_run=dry_run,
     )
     if not dry_run:
-        key = tombstone_key(ledger)
+        key = ledger._secret(TOMBSTONES)
         for plan in plans:
             ledger._run(partial(_erase, ledger, plan, key), plan.key)
         ledger.evict(report.sessions)
@@ -207,19 +208,6 @@ def _done(name: str, tx: Tx) -> None:
 # --- tombstones --------------------------------------------------------------------------
 
 
-def tombstone_key(ledger: Ledger) -> bytes:
-    """The ledger's own secret under which it marks what must not come back."""
-    fresh = secrets.token_hex(32)
-
-    def unit(tx: Tx) -> str:
-        row = tx.one("meta_get", name="tombstone_key")
-        if row is None:
-            tx.run("meta_set", name="tombstone_key", value=fresh)
-        return fresh if row is None else str(row[0])
-
-    return bytes.fromhex(ledger._database.write(unit))
-
-
 def mark_of(key: bytes, imported_from: str) -> bytes:
     """The mark of an imported session: keyed, so that it tells nobody what was erased."""
     return hmac.digest(key, imported_from.encode(), "sha256")
@@ -227,7 +215,7 @@ def mark_of(key: bytes, imported_from: str) -> bytes:
 
 def was_erased(tx: Tx, imported_from: str) -> bool:
     """True when a session of this origin was erased here."""
-    row = tx.one("meta_get", name="tombstone_key")
+    row = tx.one("meta_get", name=TOMBSTONES)
     if row is None:
         return False
     mark = mark_of(bytes.fromhex(row[0]), imported_from)

@@ -7,6 +7,7 @@ reader finds them all.
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -370,10 +371,16 @@ class Ledger:
     def verify(
         self, *, audit_only: bool = False, on_progress: Callable[[int, int], None] | None = None
     ) -> Report:
-        """Derive every hash, pointer and projection again and name what does not agree."""
+        """Derive every hash, pointer and projection again and name what does not agree.
+
+        When anything does not, this handle takes no further writes.
+        """
         from clew.verify import verify
 
-        return verify(self, audit_only=audit_only, on_progress=on_progress)
+        report = verify(self, audit_only=audit_only, on_progress=on_progress)
+        if not report.ok:
+            self._database.stop(f"verify found {len(report.problems)} wrong: {report.problems[0]}")
+        return report
 
     def stats(self) -> Stats:
         """How much there is, and how much room it takes."""
@@ -584,6 +591,18 @@ class Ledger:
         audit.record(tx, head, self.actor, "archive" if status != "open" else "unarchive")
         save_head(tx, head)
         tx.run("session_status", session=handle._key, status=status)
+
+    def _secret(self, name: str) -> bytes:
+        """A random key that this ledger keeps to itself, made when it is first asked for."""
+        fresh = secrets.token_hex(32)
+
+        def unit(tx: Tx) -> str:
+            row = tx.one("meta_get", name=name)
+            if row is None:
+                tx.run("meta_set", name=name, value=fresh)
+            return fresh if row is None else str(row[0])
+
+        return bytes.fromhex(self._database.write(unit))
 
     def _note_backup(self, tx: Tx, path: Path) -> None:
         tx.run("meta_set", name=f"backup:{path.absolute()}", value=str(canonical.now_ms()))

@@ -69,7 +69,13 @@ def decode(entry: Entry) -> Message:
 
 def messages_of(entries: Sequence[Entry]) -> list[Message]:
     """The messages that entries make up; pieces of one message are joined."""
-    return view.merge_pieces([decode(entry) for entry in entries if entry.kind in SPOKEN])
+    spoken = [
+        decode(entry)
+        for entry in entries
+        # An enum is hashed in Python, and most entries are messages.
+        if entry.kind is Kind.MESSAGE or entry.kind in SPOKEN
+    ]
+    return view.merge_pieces(spoken)
 
 
 def entries_of(tx: Tx, pieces: Sequence[Range]) -> list[Entry]:

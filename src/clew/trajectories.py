@@ -8,7 +8,6 @@ bytes.
 from __future__ import annotations
 
 import os
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
     from clew.session import Session
 
 TIERS = ("SIMPLE", "MEDIUM", "COMPLEX", "REASONING")
-BY_KEY = 1_000_000_000
+EVERY = 1_000_000_000
+PLACEHOLDERS = "pseudonym_key"
+"""The ledger's own secret for placeholders: equal values stay equal over its exports."""
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -94,7 +95,7 @@ def export(
     chosen = _chosen(ledger, since, until, project, sessions)
     dropped: Counter[str] = Counter()
     target = Path(output) if isinstance(output, (str, os.PathLike)) else output
-    redactor = Redactor(_key(ledger)) if redact else None
+    redactor = Redactor(ledger._secret(PLACEHOLDERS)) if redact else None
     rows = _rows(ledger, chosen, tier, dropped, on_progress)
     written = files.write(rows, target, redactor=redactor, overwrite=overwrite)
     ledger._run(
@@ -143,7 +144,7 @@ def _chosen(
             spawned=1,
             before_ms=None,
             before_key=None,
-            limit=BY_KEY,
+            limit=EVERY,
         )
     keys = sorted(row[-1] for row in rows)
     return keys if named is None else [key for key in keys if key in named]
@@ -167,16 +168,3 @@ def _rows(
             yield row
         if on_progress:
             on_progress(done + 1, len(keys))
-
-
-def _key(ledger: Ledger) -> bytes:
-    """The ledger's own key for placeholders: equal values stay equal over its exports."""
-    fresh = secrets.token_hex(32)
-
-    def unit(tx: Tx) -> str:
-        row = tx.one("meta_get", name="pseudonym_key")
-        if row is None:
-            tx.run("meta_set", name="pseudonym_key", value=fresh)
-        return fresh if row is None else str(row[0])
-
-    return bytes.fromhex(ledger._database.write(unit))

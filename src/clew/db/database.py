@@ -73,6 +73,9 @@ class Database(Protocol):
     def submit(self, unit: Unit[T], order: int, done: Callable[[Job], None]) -> None:
         """Queue a unit for the writer thread; `done` is called there after the commit."""
 
+    def stop(self, why: str) -> None:
+        """Take no further writes until it is opened again: what is stored is not known."""
+
     def sync(self) -> None:
         """Make everything acknowledged so far durable."""
 

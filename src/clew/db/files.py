@@ -15,6 +15,9 @@ NETWORK_FILE_SYSTEMS = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "lustre", "glusterfs")
 ) | {"fuse.sshfs", "fuse.glusterfs"}
 
+DAMAGE = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError, UnicodeDecodeError)
+"""What only a file that was changed from outside brings about (all text in it is UTF-8)."""
+
 
 def parse_url(url: str) -> tuple[str, str | None]:
     """`sqlite:///relative.db`, `sqlite:////absolute.db` or `sqlite:///:memory:` as a path,
@@ -45,11 +48,9 @@ def file_system(path: Path) -> str:
     return kind
 
 
-def meaning(
-    path: str, error: apsw.Error | OSError, stop: Callable[[str], None] | None = None
-) -> ClewError:
-    """An apsw error as one of ours; `stop` is called when nothing more may be written."""
-    if isinstance(error, (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)):
+def meaning(path: str, error: Exception, stop: Callable[[str], None] | None = None) -> ClewError:
+    """What a driver raised as one of ours; `stop` is called when nothing more may be written."""
+    if isinstance(error, DAMAGE):
         why = f"{path} is damaged or no ledger ({error}): writing stopped; run `clew verify`"
         if stop:
             stop(why)

@@ -166,6 +166,10 @@ class Postgres:
         if not self.writable:
             raise ReadOnly(f"{self.name} takes no writes: {self.why_read_only}")
 
+    def stop(self, why: str) -> None:
+        """See `Database`."""
+        self.writable, self.why_read_only = False, why
+
     def sync(self) -> None:
         """See `Database`: a synchronous commit flushes the WAL of all before it."""
         with translated(self.name), self._pool.connection() as connection:

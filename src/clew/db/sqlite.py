@@ -21,7 +21,7 @@ import apsw
 
 from clew.db import migrate
 from clew.db.database import Job, Row, Settings, Tx, Unit, Writer, queries, run_jobs
-from clew.db.files import NETWORK_FILE_SYSTEMS, file_system, meaning, parse_url, translated
+from clew.db.files import DAMAGE, NETWORK_FILE_SYSTEMS, file_system, meaning, parse_url, translated
 from clew.db.wal import Checkpointer
 from clew.errors import ClewError, Invalid, NotFound, ReadOnly, Unavailable
 
@@ -31,33 +31,50 @@ CACHE_KIB = 16_384
 
 
 class Transaction:
-    """A `Tx` on one apsw connection."""
+    """A `Tx` on one apsw connection. `damaged` is told of what cannot be right, and gives the
+    error to raise: a unit may go on after it, but nothing may be committed any more.
+    """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(
+        self, connection: apsw.Connection, damaged: Callable[[Exception], ClewError]
+    ) -> None:
         self._connection = connection
         self._execute = connection.execute
         self._sql = queries("sqlite")
+        self._damaged = damaged
 
     def one(self, name: str, /, **values: Any) -> Row | None:
         """See `Tx`."""
-        cursor = self._execute(self._sql[name], values)
-        row: Row | None = cursor.fetchone()
-        cursor.close()
+        try:
+            cursor = self._execute(self._sql[name], values)
+            row: Row | None = cursor.fetchone()
+            cursor.close()
+        except DAMAGE as error:
+            raise self._damaged(error) from error
         return row
 
     def all(self, name: str, /, **values: Any) -> list[Row]:
         """See `Tx`."""
-        found: list[Row] = self._execute(self._sql[name], values).fetchall()
+        try:
+            found: list[Row] = self._execute(self._sql[name], values).fetchall()
+        except DAMAGE as error:
+            raise self._damaged(error) from error
         return found
 
     def run(self, name: str, /, **values: Any) -> int:
         """See `Tx`."""
-        self._execute(self._sql[name], values)
+        try:
+            self._execute(self._sql[name], values)
+        except DAMAGE as error:
+            raise self._damaged(error) from error
         return self._connection.changes()
 
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         """See `Tx`."""
-        self._connection.executemany(self._sql[name], rows)
+        try:
+            self._connection.executemany(self._sql[name], rows)
+        except DAMAGE as error:
+            raise self._damaged(error) from error
 
 
 class SQLite:
@@ -79,8 +96,9 @@ class SQLite:
         with translated(self.path):
             self._prepare_file()
             self._connection = self._connect(writer=True)
-            self._tx = Transaction(self._connection)
+            self._tx = Transaction(self._connection, self._damaged)
             self._check_version()
+            self._use_wal()
         self._writer = Writer(self._commit)
         self._memory_lock = threading.RLock()
         if not self.memory and self.writable:
@@ -121,9 +139,12 @@ class SQLite:
             pragmas.append("query_only=on")
         for pragma in pragmas:
             connection.pragma(*pragma.split("="))
-        if writer and self.writable and not self.memory:
-            self._wait(lambda: connection.pragma("journal_mode", "wal"))
         return connection
+
+    def _use_wal(self) -> None:
+        # Only once the file is known to be ours: the mode is written into it.
+        if self.writable and not self.memory:
+            self._wait(lambda: self._connection.pragma("journal_mode", "wal"))
 
     def _check_version(self) -> None:
         if self.writable:
@@ -157,7 +178,7 @@ class SQLite:
         try:
             with translated(self.path):
                 connection.execute("begin")
-                yield Transaction(connection)
+                yield Transaction(connection, self._damaged)
         finally:
             if connection.in_transaction:
                 connection.execute("rollback")
@@ -191,7 +212,7 @@ class SQLite:
                 if self._connection.in_transaction:
                     self._connection.execute("rollback")
                 if isinstance(error, apsw.Error):
-                    raise meaning(self.path, error, self._stop) from error
+                    raise meaning(self.path, error, self.stop) from error
                 raise
 
     def _transact(self, jobs: list[Job]) -> None:
@@ -204,6 +225,7 @@ class SQLite:
             jobs[0].value, jobs[0].error = jobs[0].unit(self._tx), None
         else:
             run_jobs(self._tx, jobs, self._script)
+        self._check_write()
         connection.execute("commit")
         if self._checkpointer is not None:
             self._checkpointer.after_commit(connection)
@@ -227,10 +249,13 @@ class SQLite:
                     ) from error
                 time.sleep(random.random() * 0.002)  # noqa: S311 - no secret, only jitter
 
-    def _stop(self, why: str) -> None:
-        """No further writes: what the disk holds is not known any more."""
+    def stop(self, why: str) -> None:
+        """See `Database`."""
         self.writable = False
         self.why_read_only = why
+
+    def _damaged(self, error: Exception) -> ClewError:
+        return meaning(self.path, error, self.stop)
 
     def _check_use(self) -> None:
         if self._closed:
@@ -252,23 +277,37 @@ class SQLite:
         """See `Database`: checkpointing fsyncs the WAL and the file."""
         if self.memory or not self.writable:
             return
-        with self._memory_lock, translated(self.path, self._stop):
+        with self._memory_lock, translated(self.path, self.stop):
             self._wait(lambda: self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE))
 
     def backup(self, path: str) -> None:
-        """See `Database`. SQLite's own backup: a page copy that restarts where others write."""
+        """See `Database`. SQLite's own backup: a page copy that restarts where others write.
+
+        It gets its name when it is whole.
+        """
         source = self._connection if self.memory else self._reader()
-        target = apsw.Connection(path)
+        part = Path(path + ".part")
         try:
-            with translated(path), target.backup("main", source, "main") as copy:
+            part.unlink(missing_ok=True)
+            # Made here and not by SQLite, so that nobody else can ever read it.
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            with translated(path):
+                self._copy(source, part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+            if not self.memory:
+                self._readers.append(source)
+
+    def _copy(self, source: apsw.Connection, part: Path) -> None:
+        target = apsw.Connection(str(part))
+        try:
+            with target.backup("main", source, "main") as copy:
                 while not copy.done:
                     copy.step(1024)
             target.pragma("journal_mode", "delete")
         finally:
             target.close()
-            if not self.memory:
-                self._readers.append(source)
-        Path(path).chmod(0o600)
 
     def changed_sessions(self, cursor: int) -> tuple[int, list[int]]:
         """See `Database`: there is one writer at a time, so row ids commit in order."""
@@ -286,6 +325,9 @@ class SQLite:
             found = [row[0] for row in connection.execute("pragma integrity_check(20)")]
         except apsw.Error as error:
             found = [str(error)]
+        finally:
+            if not self.memory:
+                self._readers.append(connection)
         return [] if found == ["ok"] else [str(line) for line in found]
 
     def size(self) -> dict[str, int]:
@@ -318,7 +360,7 @@ class SQLite:
         if self._checkpointer is not None:
             self._checkpointer.close()
         self._closed = True
-        with self._reader_lock:
+        with self._reader_lock, translated(self.path):
             for reader in self._readers:
                 reader.close()
-        self._connection.close()
+            self._connection.close()

@@ -45,8 +45,13 @@ class Checkpointer:
             self._wake.set()
 
     def _loop(self) -> None:
-        connection = self._database._connect(writer=True)
-        while True:
+        try:
+            connection = self._database._connect(writer=True)
+        except apsw.Error:
+            self._thread = None  # the next commit tries again; the log itself is not concerned
+            return
+        # `close` sets `_closing` first: a wake-up that is cleared below is not needed then.
+        while not self._closing:
             self._wake.wait()
             if self._closing:
                 break
@@ -56,8 +61,7 @@ class Checkpointer:
             with self._database._memory_lock:
                 self._checkpoint(connection)
                 self._pages = 0
-                if not self._closing:
-                    self._wake.clear()
+                self._wake.clear()
         connection.close()
 
     def _checkpoint(self, connection: apsw.Connection) -> None:
@@ -65,12 +69,15 @@ class Checkpointer:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except (apsw.BusyError, apsw.LockedError):
             return  # another process is at it: that one's work is as good
+        except apsw.FullError:
+            return  # everything is still in the WAL; room comes back
         except apsw.Error as error:
-            self._database._stop(f"a WAL checkpoint failed ({error}): reopen and verify")
+            self._database.stop(f"a WAL checkpoint failed ({error}): reopen and verify")
 
     def close(self) -> None:
         """Stop the thread."""
         self._closing = True
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join()
+        thread = self._thread
+        if thread is not None:
+            thread.join()

@@ -272,9 +272,9 @@ select id from blob;
 
 -- name: checkpoint_add
 insert into checkpoint (id, project, session, pre_session, pre_seq, post_session, post_seq, label,
-    reason, tokens_before, tokens_after, created_ms)
+    reason, tokens_before, tokens_after, number, created_ms)
 values (:id, :project, :session, :pre_session, :pre_seq, :post_session, :post_seq, :label,
-    :reason, :tokens_before, :tokens_after, :created_ms);
+    :reason, :tokens_before, :tokens_after, :number, :created_ms);
 
 -- name: checkpoint_get
 select c.id, c.session, c.pre_session, c.pre_seq, c.post_session, c.post_seq, c.label, c.reason,
@@ -289,7 +289,7 @@ select c.id from checkpoint c where c.session = :session and c.id like :pattern
 select c.id, c.session, c.pre_session, c.pre_seq, c.post_session, c.post_seq, c.label, c.reason,
     c.tokens_before, c.tokens_after, c.created_ms
 from checkpoint c where c.session = :session and c.hidden_ms is null
-order by c.created_ms desc, c.id desc limit :limit;
+order by c.number desc limit :limit;
 
 -- name: checkpoint_all
 select c.id, c.session, c.pre_session, c.pre_seq, c.post_session, c.post_seq, c.label, c.reason
@@ -299,7 +299,7 @@ from checkpoint c where c.session = :session order by c.id;
 select c.id from checkpoint c join session s on s.key = c.session
 where c.project = :project and c.created_ms < :before_ms and c.hidden_ms is null and s.pinned = 0
     and exists (select 1 from checkpoint n where n.session = c.session and n.hidden_ms is null
-        and (n.created_ms > c.created_ms or (n.created_ms = c.created_ms and n.id > c.id)));
+        and n.number > c.number);
 
 -- name: checkpoint_hide
 update checkpoint set hidden_ms = :now where id = :id and hidden_ms is null;
@@ -456,7 +456,8 @@ where (cast(:project as bigint) is null or a.project = :project)
     and (cast(:session as bigint) is null or a.session = :session)
     and (cast(:action as text) is null or a.action = :action)
     and (cast(:since_ms as bigint) is null or a.time_ms >= :since_ms)
-order by a.time_ms desc, a.project desc, a.session desc, a.number desc limit :limit;
+order by case when cast(:session as bigint) is null then a.time_ms end desc, a.project desc,
+    a.session desc, a.number desc limit :limit;
 
 -- name: tombstone_add
 insert into tombstone (mark, erased_ms) values (:mark, :erased_ms) on conflict (mark) do nothing;
@@ -545,14 +546,14 @@ values (:id, :codec, :bytes, :body);
 
 -- name: copy_checkpoint
 select id, project, session, pre_session, pre_seq, post_session, post_seq, label, reason,
-    tokens_before, tokens_after, created_ms, hidden_ms from checkpoint
+    tokens_before, tokens_after, number, created_ms, hidden_ms from checkpoint
 where id > :after_id order by id limit :limit;
 
 -- name: paste_checkpoint
 insert into checkpoint (id, project, session, pre_session, pre_seq, post_session, post_seq,
-    label, reason, tokens_before, tokens_after, created_ms, hidden_ms)
+    label, reason, tokens_before, tokens_after, number, created_ms, hidden_ms)
 values (:id, :project, :session, :pre_session, :pre_seq, :post_session, :post_seq, :label,
-    :reason, :tokens_before, :tokens_after, :created_ms, :hidden_ms);
+    :reason, :tokens_before, :tokens_after, :number, :created_ms, :hidden_ms);
 
 -- name: copy_move
 select session, number, action, from_session, from_seq, to_session, to_seq, below, time_ms

@@ -106,7 +106,8 @@ create table blob (
     body $bytes not null
 );
 
--- A pointer with a name. Hidden ones are kept for the audit, and no longer listed.
+-- A pointer with a name. `number` is that of its audit record: the clock gives no
+-- order. Hidden ones are kept for the audit, and no longer listed.
 create table checkpoint (
     id text primary key,
     project bigint not null,
@@ -119,10 +120,11 @@ create table checkpoint (
     reason text not null,
     tokens_before bigint,
     tokens_after bigint,
+    number bigint not null,
     created_ms bigint not null,
     hidden_ms bigint
 );
-create index checkpoint_session on checkpoint (session, created_ms, id);
+create index checkpoint_session on checkpoint (session, number);
 
 -- Heads that went elsewhere than forward. `below` is the move that undo() finds next.
 create table move (
