@@ -51,21 +51,34 @@ def verify(
     if not audit_only:
         report.problems += [f"database: {line}" for line in database.health()]
     with database.read() as tx:
-        sessions = tx.all("session_keys", project=ledger._scope)
-        for done, (key, project, name) in enumerate(sessions):
-            check = partial(_session, tx, report, key, project, name, audit_only)
-            problems = _guarded(check)
-            report.problems += [f"session {name}: {problem}" for problem in problems]
-            if on_progress:
-                on_progress(done + 1, len(sessions))
-        for key, name, _settings in tx.all("project_list"):
-            if ledger._scope not in (None, key):
-                continue
-            problems = _guarded(partial(_project, tx, key, name))
-            report.problems += [f"project {name}: {problem}" for problem in problems]
+        sessions = partial(_sessions, tx, report, ledger._scope, audit_only, on_progress)
+        report.problems += _guarded(sessions)
+        report.problems += _guarded(partial(_projects, tx, ledger._scope))
         if not audit_only:
             report.problems += _guarded(partial(_bodies, tx, report))
     return report
+
+
+def _sessions(
+    tx: Tx,
+    report: Report,
+    scope: int | None,
+    audit_only: bool,
+    on_progress: Callable[[int, int], None] | None,
+) -> Iterator[str]:
+    sessions = tx.all("session_keys", project=scope)
+    for done, (key, project, name) in enumerate(sessions, 1):
+        for problem in _guarded(partial(_session, tx, report, key, project, name, audit_only)):
+            yield f"session {name}: {problem}"
+        if on_progress:
+            on_progress(done, len(sessions))
+
+
+def _projects(tx: Tx, scope: int | None) -> Iterator[str]:
+    for key, name, _settings in tx.all("project_list"):
+        if scope in (None, key):
+            for problem in _guarded(partial(_project, tx, key, name)):
+                yield f"project {name}: {problem}"
 
 
 def _guarded(check: Callable[[], Iterator[str]]) -> list[str]:

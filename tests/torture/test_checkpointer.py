@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import clew
-import clew.db.sqlite
+import clew.db.wal
 
 from .ledgers import assert_sound, assert_whole, say, url
 from .scale import scaled
@@ -21,7 +21,7 @@ ROUNDS = scaled(60, 1000)
 
 
 def test_closing_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clew.db.sqlite, "WAL_PAGES", 1)
+    monkeypatch.setattr(clew.db.wal, "WAL_PAGES", 1)
     for n in range(ROUNDS):
         ledger = clew.open(url(tmp_path), durability="normal", search=False)
         ledger.session(frontend="f", user="u").append(say("w", n, chars=2000))
@@ -35,10 +35,10 @@ def test_closing_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_wal_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clew.db.sqlite, "WAL_PAGES", 50)
-    monkeypatch.setattr(clew.db.sqlite, "WAL_PAGES_MAX", 400)
+    monkeypatch.setattr(clew.db.wal, "WAL_PAGES", 50)
+    monkeypatch.setattr(clew.db.wal, "WAL_PAGES_MAX", 400)
     with clew.open(url(tmp_path), durability="normal", search=False) as ledger:
         session = ledger.session(frontend="f", user="u")
-        for n in range(600):
+        for n in range(1200):
             session.append(say("w", n, chars=3000))
-        assert ledger.stats().disk["wal"] < 450 * FRAME_BYTES
+        assert ledger.stats().disk["wal"] < 2000 * FRAME_BYTES

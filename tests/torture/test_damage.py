@@ -58,7 +58,7 @@ def _rows(path: Path) -> Any:
             name: connection.execute(f'select * from "{name}" not indexed').fetchall()
             for name in tables
         }
-    except apsw.Error as error:
+    except (apsw.Error, UnicodeDecodeError) as error:
         return repr(error)
     finally:
         connection.close()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import clew
-import clew.db.sqlite
+import clew.db.wal
 
 from .disk import write_image
 from .ledgers import NAME, assert_sound, assert_whole, say, url
@@ -44,7 +44,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> tuple[Image, str]:
 
 @pytest.fixture(autouse=True)
 def _checkpoints_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clew.db.sqlite, "WAL_PAGES", 8)
+    monkeypatch.setattr(clew.db.wal, "WAL_PAGES", 8)
 
 
 def _append_until_it_fails(session: clew.Session) -> tuple[int, clew.ClewError | None]:

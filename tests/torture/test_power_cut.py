@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import clew
-import clew.db.sqlite
+import clew.db.wal
 
 from .disk import Ack
 from .ledgers import assert_sound, assert_whole, reopen, say, url
@@ -38,7 +38,7 @@ Promise = tuple[str, str, int]
 
 @pytest.fixture(autouse=True)
 def _checkpoints_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clew.db.sqlite, "WAL_PAGES", 60)
+    monkeypatch.setattr(clew.db.wal, "WAL_PAGES", 60)
 
 
 def _record(directory: Path, seed: int, durability: Durability) -> Log:
@@ -136,7 +136,7 @@ def test_control_normal_breaks_promises_and_nothing_else(tmp_path: Path) -> None
 
 
 def test_one_append_is_one_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clew.db.sqlite, "WAL_PAGES", 100_000)
+    monkeypatch.setattr(clew.db.wal, "WAL_PAGES", 100_000)
     with TortureVFS(recording=False) as vfs:
         ledger = clew.open(url(tmp_path, vfs))
         session = ledger.create()

@@ -281,33 +281,20 @@ class SQLite:
             self._wait(lambda: self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE))
 
     def backup(self, path: str) -> None:
-        """See `Database`. SQLite's own backup: a page copy that restarts where others write.
-
-        It gets its name when it is whole.
-        """
+        """See `Database`. SQLite's own backup: a page copy that restarts where others write."""
+        # Made here and not by SQLite, so that nobody else can ever read it.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         source = self._connection if self.memory else self._reader()
-        part = Path(path + ".part")
+        target = apsw.Connection(path)
         try:
-            part.unlink(missing_ok=True)
-            # Made here and not by SQLite, so that nobody else can ever read it.
-            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            with translated(path):
-                self._copy(source, part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-            if not self.memory:
-                self._readers.append(source)
-
-    def _copy(self, source: apsw.Connection, part: Path) -> None:
-        target = apsw.Connection(str(part))
-        try:
-            with target.backup("main", source, "main") as copy:
+            with translated(path), target.backup("main", source, "main") as copy:
                 while not copy.done:
                     copy.step(1024)
             target.pragma("journal_mode", "delete")
         finally:
             target.close()
+            if not self.memory:
+                self._readers.append(source)
 
     def changed_sessions(self, cursor: int) -> tuple[int, list[int]]:
         """See `Database`: there is one writer at a time, so row ids commit in order."""

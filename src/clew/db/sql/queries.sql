@@ -474,9 +474,8 @@ from session where status <> 'erased'
 select count(*) from checkpoint where hidden_ms is null
     and (cast(:project as bigint) is null or project = :project);
 
--- What a copy into another database reads and writes, table by table and page by page.
-
 -- name: copy_meta
+-- From here on: what a copy into another database reads and writes, table by table, in pages.
 select name, value from meta
 where name > :after_name order by name limit :limit;
 
