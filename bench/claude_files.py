@@ -88,9 +88,7 @@ class _Teller:
         """What a person typed."""
         return self._record("user", {"role": "user", "content": text})
 
-    def assistant(
-        self, message: str, request: str | None, part: dict[str, Any]
-    ) -> dict[str, Any]:
+    def assistant(self, message: str, request: str | None, part: dict[str, Any]) -> dict[str, Any]:
         """A piece of a model's message: each part stands in a record of its own."""
         body = {
             "id": message,

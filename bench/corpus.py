@@ -13,7 +13,7 @@ from itertools import accumulate
 
 from clew.model import JSON
 
-SYLLABLES = "ka to ri ne mo sa lu pe di vo an er is un ol tra ble ster qui fen".split()
+SYLLABLES = "ka to ri ne mo sa lu pe di vo an er is un ol tra ble ster qui fen"
 WORDS = 20_000
 COMMON = "the file test error return function value"
 
@@ -22,9 +22,9 @@ COMMON = "the file test error return function value"
 def vocabulary() -> tuple[list[str], list[float]]:
     """Words, the most frequent first, with the running sums of their weights."""
     rng = random.Random(7)
-    words = dict.fromkeys(COMMON.split())
+    words, syllables = dict.fromkeys(COMMON.split()), SYLLABLES.split()
     while len(words) < WORDS:
-        words.setdefault("".join(rng.choices(SYLLABLES, k=rng.randint(2, 5))))
+        words.setdefault("".join(rng.choices(syllables, k=rng.randint(2, 5))))
     return list(words), list(accumulate(1 / (rank + 2) for rank in range(WORDS)))
 
 

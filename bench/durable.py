@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from statistics import median
 
+from tests.torture.vfs import TortureVFS
+
 import clew.aio
 from bench import corpus, ledgers
 from bench.harness import Figure, Options, percentile
-from tests.torture.vfs import TortureVFS
 
 TITLE = "durable: durability full"
 SYNC_SECONDS = 0.004
@@ -59,22 +60,19 @@ def syncs_per_append(scratch: Path) -> Figure:
     )
 
 
-def alone_and_together(
-    url: str, what: str, at_least: float | None = None
-) -> Iterator[Figure]:
+def alone_and_together(url: str, what: str, at_least: float | None = None) -> Iterator[Figure]:
     """Appends per second of one writer that waits for each, and of many that do."""
     alone, together, waits = asyncio.run(race(url))
     gain = median(many / one for one, many in zip(alone, together, strict=True))
+    p50, p99 = percentile(waits, 0.5), percentile(waits, 0.99)
     yield Figure(name=f"one writer, {what}", value=median(alone), unit="/s")
     yield Figure(
         name=f"{WRITERS} writers, {what}",
         value=median(together),
         unit="/s",
-        note=f"p50 {percentile(waits, 0.5) * 1e3:.1f} ms, p99 {percentile(waits, 0.99) * 1e3:.1f} ms",
+        note=f"waits: p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms",
     )
-    yield Figure(
-        name=f"{WRITERS} writers / one, {what}", value=gain, unit="x", at_least=at_least
-    )
+    yield Figure(name=f"{WRITERS} writers / one, {what}", value=gain, unit="x", at_least=at_least)
 
 
 async def race(url: str) -> tuple[list[float], list[float], list[float]]:

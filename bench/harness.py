@@ -89,7 +89,9 @@ class Series:
         pairs = zip(self.samples[name], self.samples[base], strict=True)
         return median(one.on(clock) / max(other.on(clock), 1e-9) for one, other in pairs)
 
-    def figure(self, name: str, variant: str, base: str | None = None, **rest: float | str) -> Figure:
+    def figure(
+        self, name: str, variant: str, base: str | None = None, **rest: float | str
+    ) -> Figure:
         """A figure in microseconds of the calling thread's CPU, wall and ratio beside it."""
         cpu = self.median(variant)
         return msgspec.convert(

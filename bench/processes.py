@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -114,7 +115,7 @@ def appending(path: str, number: int, barrier: Any, queue: Any) -> None:
     messages = list(corpus.messages(EACH, seed=number))
     with clew.open(f"sqlite:///{path}", search=False) as ledger:
         session = ledger.create()
-        told = clocked(barrier, [lambda m=m: session.append(m) for m in messages])
+        told = clocked(barrier, [partial(session.append, message) for message in messages])
     queue.put(told)
 
 
@@ -134,7 +135,7 @@ def inserting(path: str, number: int, barrier: Any, queue: Any) -> None:
         )
         connection.execute("commit")
 
-    told = clocked(barrier, [lambda body=body: insert(body) for body in bodies])
+    told = clocked(barrier, [partial(insert, body) for body in bodies])
     connection.close()
     queue.put(told)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
 from bench import corpus, ledgers
-from bench.harness import Figure, Options, interleave
+from bench.harness import Figure, Options, Work, interleave
 
 TITLE = "reading: history and view"
 LENGTH = 10_000
@@ -57,7 +58,8 @@ def whole_history(options: Options) -> Iterator[Figure]:
 
 def after_compaction(options: Options) -> Iterator[Figure]:
     """The context that a model gets, with little and with much before the cut."""
-    works, opened = {}, []
+    works: dict[str, Work] = {}
+    opened = []
     for count in BEFORE:
         ledger = ledgers.open_ledger(options.scratch / f"view{count}.db")
         opened.append(ledger)
@@ -66,7 +68,7 @@ def after_compaction(options: Options) -> Iterator[Figure]:
         session.compact(summary="So far, so good.", keep_from=session.entries(after=count - 1)[0])
         ledgers.fill(session, KEPT, seed=2)
         works[str(count)] = session.view
-        works[f"tail {count}"] = lambda session=session: session.tail(KEPT)
+        works[f"tail {count}"] = partial(session.tail, KEPT)
     series = interleave(works, rounds=41)
     short, long = map(str, BEFORE)
     for what, prefix in ((f"view of {KEPT} kept", ""), (f"tail of {KEPT}", "tail ")):

@@ -19,10 +19,7 @@ def number(value: float | None, unit: str = "") -> str:
     """Three digits are as many as a measurement has."""
     if value is None:
         return "-"
-    if value == 0 or abs(value) >= 100:
-        text = f"{value:,.0f}"
-    else:
-        text = f"{value:.3g}"
+    text = f"{value:,.0f}" if value == 0 or abs(value) >= 100 else f"{value:.3g}"
     return f"{text} {unit}".rstrip()
 
 
