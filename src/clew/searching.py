@@ -20,6 +20,7 @@ import msgspec
 from clew import reading
 from clew.canonical import now_ms
 from clew.db import Tx
+from clew.db.database import Row
 from clew.erase import finish
 from clew.errors import ClewError, Invalid
 from clew.log import Bodies, make_entry
@@ -323,12 +324,16 @@ class Searcher:
 
     def _hits(self, node: Node, filters: Filters, found: list[Match]) -> list[Hit]:
         with self._database.read() as tx:
-            made = [self._hit(tx, node, filters, match) for match in found]
+            # Once a session: it is a join, and hits often share one.
+            keys = {match.session for match in found}
+            sessions = {key: tx.one("session_info", session=key) for key in keys}
+            made = [self._hit(tx, node, filters, match, sessions[match.session]) for match in found]
         return [hit for hit in made if hit is not None]
 
-    def _hit(self, tx: Tx, node: Node, filters: Filters, match: Match) -> Hit | None:
+    def _hit(
+        self, tx: Tx, node: Node, filters: Filters, match: Match, session: Row | None
+    ) -> Hit | None:
         row = tx.one("entry_by_id", id=match.entry)
-        session = tx.one("session_info", session=match.session)
         if row is None or session is None:
             return None
         entry = make_entry(session[0], Bodies(tx), row[2:])
