@@ -82,3 +82,25 @@ def _do(report: Callable[[Any], None], harm: Callable[[Path], None], path: Path)
 def _remove_wal(directory: Path) -> None:
     for suffix in ("-wal", "-shm"):
         (directory / (INDEX + suffix)).unlink(missing_ok=True)
+
+
+def test_an_index_from_a_later_moment_is_noticed(tmp_path: Path) -> None:
+    """A power cut at durability `normal`, or a ledger put back from a copy, leaves an index
+    that covers entries which the ledger then gives to other messages."""
+    with clew.open(url(tmp_path)) as ledger:
+        session = ledger.session(frontend="f", user="u")
+        session.extend([say("old", n) for n in range(20)])
+        ledger.index_now()
+    early = (tmp_path / NAME).read_bytes()
+    with clew.open(url(tmp_path)) as ledger:
+        session = ledger.session(frontend="f", user="u")
+        session.extend([say("lost", n) for n in range(20)])
+        ledger.index_now()
+    (tmp_path / NAME).write_bytes(early)
+    with clew.open(url(tmp_path)) as ledger:
+        session = ledger.session(frontend="f", user="u")
+        session.extend([say("fresh", n) for n in range(40)])
+        found = {
+            word: len(ledger.search(word, limit=100).hits) for word in ("old", "lost", "fresh")
+        }
+        assert found == {"old": 20, "lost": 0, "fresh": 40}

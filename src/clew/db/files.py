@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -29,6 +30,15 @@ def parse_url(url: str) -> tuple[str, str | None]:
         raise Invalid(f"{url!r}: write sqlite:///relative.db or sqlite:////absolute/path.db")
     vfs = parse_qs(parts.query).get("vfs", [None])[0]
     return path[1:], vfs
+
+
+def make_private(path: str | Path) -> None:
+    """Make an empty file that nobody else can read (SQLite would make it readable).
+
+    One that exists is not even opened: closing it would drop this process's locks on it.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def file_system(path: Path) -> str:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import msgspec
 
+from clew.db.files import make_private
 from clew.db.fts5 import Rendered, rendered, scope_of
 from clew.errors import ClewError, Unavailable
 from clew.search import words
@@ -86,8 +87,9 @@ WHERE rowid = ? AND time_ms >= ? AND time_ms < ?
 class SQLiteIndex:
     """An `Index` in the file `path`, opened when first used; `:memory:` lives in memory."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, vfs: str | None = None) -> None:
         self.path = path
+        self._vfs = vfs
         self._memory = path == ":memory:"
         self._pid = os.getpid()
         self._closed = False
@@ -111,8 +113,7 @@ class SQLiteIndex:
             return self._writer
         self._release()
         if not self._memory:
-            # Made here and not by SQLite, so that nobody else can ever read it.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            make_private(self.path)
         writer = self._connect()
         try:
             self._prepare(writer)
@@ -123,7 +124,7 @@ class SQLiteIndex:
         return writer
 
     def _connect(self) -> apsw.Connection:
-        connection = apsw.Connection(self.path)
+        connection = apsw.Connection(self.path, vfs=self._vfs)
         connection.set_busy_timeout(BUSY_MS)
         # It can be built again, so a power cut may cost the newest commits but not an fsync each.
         for pragma in ("synchronous=normal", "secure_delete=on", f"cache_size=-{CACHE_KIB}"):
@@ -254,8 +255,8 @@ class SQLiteIndex:
 
     def _reset(self) -> None:
         """Empty the file whatever it holds, by SQLite's own means for damaged files."""
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = apsw.Connection(self.path)
+        make_private(self.path)
+        connection = apsw.Connection(self.path, vfs=self._vfs)
         try:
             connection.set_busy_timeout(BUSY_MS)
             with suppress(apsw.Error):  # reads the schema, if it can be read: keeps WAL mode

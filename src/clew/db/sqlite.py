@@ -13,21 +13,32 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
+from clew import canonical
 from clew.db import migrate
 from clew.db.database import Job, Row, Settings, Tx, Unit, Writer, queries, run_jobs
-from clew.db.files import DAMAGE, NETWORK_FILE_SYSTEMS, file_system, meaning, parse_url, translated
+from clew.db.files import (
+    DAMAGE,
+    NETWORK_FILE_SYSTEMS,
+    file_system,
+    make_private,
+    meaning,
+    parse_url,
+    translated,
+)
 from clew.db.wal import Checkpointer
-from clew.errors import ClewError, Invalid, NotFound, ReadOnly, Unavailable
+from clew.errors import ClewError, Damaged, Invalid, NotFound, ReadOnly, Unavailable
 
 T = TypeVar("T")
 
 CACHE_KIB = 16_384
+HEADER_BYTES = 100
+"""What every SQLite file begins with."""
 
 
 class Transaction:
@@ -114,10 +125,12 @@ class SQLite:
             if not self.writable:
                 raise NotFound(f"{self.path}: there is no ledger here")
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Made here and not by SQLite, so that nobody else can ever read it.
-            os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+            make_private(file)
         if file.is_dir():
             raise Invalid(f"{self.path} is a folder: name a file in it")
+        if 0 < file.stat().st_size < HEADER_BYTES:
+            # SQLite would take it for an empty database.
+            raise Damaged(f"{self.path} is too short to be a ledger: name another file")
         kind = file_system(file)
         if kind in NETWORK_FILE_SYSTEMS:
             raise Invalid(
@@ -274,20 +287,28 @@ class SQLite:
     # --- care ---
 
     def sync(self) -> None:
-        """See `Database`: checkpointing fsyncs the WAL and the file."""
-        if self.memory or not self.writable:
+        """See `Database`. One commit at `full` syncs the whole WAL; a checkpoint does not where
+        a reader holds it back.
+        """
+        if self.memory or not self.writable or self.settings.durability == "full":
             return
         with self._memory_lock, translated(self.path, self.stop):
-            self._wait(lambda: self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE))
+            self._connection.pragma("synchronous", "full")
+            try:
+                # Never the same value twice: SQLite would find nothing to commit.
+                mark = canonical.new_id()
+                self._commit([Job(lambda tx: tx.run("meta_set", name="synced", value=mark), 0)])
+            finally:
+                self._connection.pragma("synchronous", "normal")
 
     def backup(self, path: str) -> None:
         """See `Database`. SQLite's own backup: a page copy that restarts where others write."""
-        # Made here and not by SQLite, so that nobody else can ever read it.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        make_private(path)
         source = self._connection if self.memory else self._reader()
         target = apsw.Connection(path)
+        alone = self._memory_lock if self.memory else nullcontext()
         try:
-            with translated(path), target.backup("main", source, "main") as copy:
+            with alone, translated(path), target.backup("main", source, "main") as copy:
                 while not copy.done:
                     copy.step(1024)
             target.pragma("journal_mode", "delete")
@@ -337,7 +358,7 @@ class SQLite:
         """See `Database`: a file of its own beside the ledger, which may go at any time."""
         from clew.db.search_sqlite import SQLiteIndex
 
-        return SQLiteIndex(":memory:" if self.memory else self.path + "-search")
+        return SQLiteIndex(":memory:" if self.memory else self.path + "-search", self._vfs)
 
     def close(self) -> None:
         """See `Database`."""
