@@ -14,11 +14,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-from tests.torture.vfs import TortureVFS
-
 import clew.aio
 from bench import corpus, ledgers
 from bench.harness import Figure, Options, percentile
+from torture.vfs import TortureVFS
 
 TITLE = "durable: durability full"
 SYNC_SECONDS = 0.004

@@ -50,11 +50,7 @@ class Checkpointer:
         except apsw.Error:
             self._thread = None  # the next commit tries again; the log itself is not concerned
             return
-        # `close` sets `_closing` first: a wake-up that is cleared below is not needed then.
-        while not self._closing:
-            self._wake.wait()
-            if self._closing:
-                break
+        while self._woken():
             # First the bulk, beside the writer; then, while the writer waits for a moment, the
             # few pages that came meanwhile: only a WAL moved as a whole is begun anew.
             self._checkpoint(connection)
@@ -63,6 +59,14 @@ class Checkpointer:
                 self._pages = 0
                 self._wake.clear()
         connection.close()
+
+    def _woken(self) -> bool:
+        """Wait for work; false once there will be none. `close` sets `_closing` before it wakes,
+        so a wake-up that the loop has cleared is not missed.
+        """
+        if not self._closing:
+            self._wake.wait()
+        return not self._closing
 
     def _checkpoint(self, connection: apsw.Connection) -> None:
         try:
