@@ -32,5 +32,5 @@ def connect(url: str, settings: Settings) -> Database:
             ) from error
         return Postgres(url, settings)
     raise Invalid(
-        f"{url!r} is no ledger URL: write sqlite:///path/to/file.db or postgresql://host/database"
+        f"{url.split('@')[-1]!r} is no ledger URL: write sqlite:///path/to/file.db or postgresql://host/database"
     )

@@ -9,6 +9,7 @@ before it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections import deque
@@ -215,7 +216,9 @@ class Writer:
             for job in batch:
                 job.finished = True
                 if job.done is not None:
-                    job.done(job)
+                    # Who waits may be gone, its event loop closed: that is not the others' loss.
+                    with contextlib.suppress(Exception):
+                        job.done(job)
 
 
 def _order(job: Job) -> int:

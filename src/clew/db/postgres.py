@@ -7,6 +7,7 @@ is run again as a whole.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -71,6 +72,7 @@ class Postgres:
         self.writable = not settings.read_only
         self.why_read_only = "it was opened read-only" if settings.read_only else ""
         self._closed = False
+        self._pid = os.getpid()
         self._pool = ConnectionPool(
             url,
             min_size=1,
@@ -160,6 +162,11 @@ class Postgres:
     def _check_use(self) -> None:
         if self._closed:
             raise ClewError(f"{self.name}: this ledger was closed: open it again")
+        if os.getpid() != self._pid:
+            raise ClewError(
+                f"{self.name}: this ledger was opened before a fork; its connections belong to "
+                "the parent: open it again in the child process"
+            )
 
     def _check_write(self) -> None:
         self._check_use()
@@ -214,7 +221,7 @@ class Postgres:
 
     def close(self) -> None:
         """See `Database`."""
-        if not self._closed:
+        if not self._closed and os.getpid() == self._pid:
             self._writer.close()
             self._closed = True
             self._pool.close()
