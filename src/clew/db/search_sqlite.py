@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,7 +212,10 @@ class SQLiteIndex:
     def add(self, docs: Sequence[Doc], marks: Mapping[int, int]) -> None:
         """See `Index`."""
         newest = {doc.entry: doc for doc in docs}
-        made = [(doc, passages(doc.texts)) for doc in newest.values()]
+        made = []
+        for doc in newest.values():
+            made.append((doc, passages(doc.texts)))
+            time.sleep(0)  # a writer that waits for the interpreter gets it here
         with self._writing() as connection:
             gone = _remove(connection, newest)
             fresh = _insert(connection, made)
