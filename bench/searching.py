@@ -158,7 +158,7 @@ def mix(ledger: clew.Ledger) -> list[Query]:
     """The published mix: twelve classes, each asked newest first and by rank."""
     vocabulary, words = corpus.vocabulary()[0], corpus.pool()
     sessions = ledger.sessions(limit=20)
-    times = [info.updated_ms for info in ledger.sessions(limit=1)]
+    late = FIRST_MS + (DAYS - 3) * 86_400_000
     common = ("error", "function value", "test file")
     return [
         Query("rare word", ("needle0", "handleRequestTimeout", "needle0 handlerequesttimeout")),
@@ -171,7 +171,7 @@ def mix(ledger: clew.Ledger) -> list[Query]:
         Query("OR and NOT", ("(error OR test) NOT return", "function NOT (file OR value)")),
         Query("in one session", common, {"session": sessions[len(sessions) // 2].id}),
         Query("one kind", common, {"kind": "assistant"}),
-        Query("last three days", common, {"since": times[0] - 3 * 86_400_000}),
+        Query("last three days", common, {"since": late}),
         Query("CJK", ("事务", "索引", "색인", '"提交之前"')),
     ]
 
