@@ -10,7 +10,6 @@ import click
 
 from clew.cli import output
 from clew.cli.options import Setup, setup
-from clew.errors import Invalid
 
 if TYPE_CHECKING:
     from clew.trajectories import Exported
@@ -108,6 +107,8 @@ def source(setup: Setup, session: str, folder: str) -> None:
 
 
 def _give_back(file: Path, raw: bytes) -> Path:
+    from clew.errors import Invalid
+
     try:
         with file.open("xb") as stream:
             stream.write(raw)
