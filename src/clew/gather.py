@@ -35,6 +35,8 @@ BATCH_BYTES = 4 * 1024 * 1024
 """So much of a source goes into one transaction."""
 FRAME_BYTES = 256 * 1024
 FRAME_LEVEL = 3
+NOT_ALL_READ = -1
+"""In place of a source's time while there is more to read."""
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -308,11 +310,13 @@ def _store(
         }
         for start, raw in batch.frames
     ]
-    note = f"ends in {len(tail)} bytes of an incomplete record" if tail else None
+    whole = reader.consumed + len(tail) >= work.size
+    note = f"ends in {len(tail)} bytes of an incomplete record" if tail and whole else None
     progress = {
         "size": work.size,
         "read_to": reader.consumed,
-        "mtime_ns": work.mtime_ns,
+        # An import that dies here must not take the source for read the next time.
+        "mtime_ns": work.mtime_ns if whole else NOT_ALL_READ,
         "checked": checked,
         "tail": tail,
         "state": reader.state(),

@@ -164,11 +164,13 @@ def write_image(image: Image, directory: Path) -> None:
 
 
 def _replay(log: Log, upto: int | None) -> Iterator[tuple[str, _File]]:
-    files: dict[str, _File] = {}
+    # What was there before anybody looked is there at every moment before that, too.
+    opened = [event for event in log.events if isinstance(event, Open)]
+    files = {event.file: _File(bytearray(event.before)) for event in opened if event.before}
     for number, event in enumerate(log.events[:upto]):
         match event:
             case Open(file, before):
-                files[file] = _File(None if before is None else bytearray(before))
+                files.setdefault(file, _File(None if before is None else bytearray(before)))
             case Sync(file, covered):
                 files[file].sync(covered)
             case SyncNames(covered):
