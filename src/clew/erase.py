@@ -9,7 +9,7 @@ scrubbed; a crash in between leaves a mark, and the next use finishes the work.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -71,39 +71,71 @@ def erase(ledger: Ledger, session: str, *, with_branches: bool, dry_run: bool) -
     )
     if not dry_run:
         key = ledger._secret(TOMBSTONES)
+        wanted = {plan.key for plan in plans}
         for plan in plans:
-            ledger._run(partial(_erase, ledger, plan, key), plan.key)
+            ledger._run(partial(_erase, ledger, plan, wanted, key), plan.key)
         ledger.evict(report.sessions)
         finish(ledger)
     return report
 
 
 def _plans(tx: Tx, handle: Session, with_branches: bool) -> list[_Plan]:
-    wanted: dict[int, _Plan] = {}
+    wanted: dict[int, str] = {}
     waiting = [(handle._key, handle.id)]
     while waiting:
         key, id = waiting.pop()
-        if key in wanted:
-            continue
-        wanted[key] = _Plan(key, handle._project, id)
-        if with_branches:
-            waiting += [(k, i) for k, i, _seq in _sharers(tx, key)]
-    for plan in wanted.values():
-        for key, id, seq in _sharers(tx, plan.key):
-            if key not in wanted:
-                plan.shared_with.add(id)
-                pieces = path(tx, Place(plan.key, seq))
-                plan.kept += [piece for piece in pieces if piece.session == plan.key]
-        for _seq, size, kept in _bodies(tx, plan):
-            plan.shared += kept
-            plan.entries += not kept
-            plan.bytes += 0 if kept else size
-    return list(wanted.values())
+        if key not in wanted:
+            wanted[key] = id
+            if with_branches:
+                waiting += [(k, i) for k, i, _seq in _sharers(tx, key, set())]
+    owned = wanted | _left_behind(tx, wanted)
+    plans = [_plan(tx, key, handle._project, id, owned.keys()) for key, id in owned.items()]
+    return [plan for plan in plans if plan.key in wanted or plan.entries]
 
 
-def _sharers(tx: Tx, key: int) -> list[tuple[int, str, int]]:
-    """Other sessions whose path runs over this one's entries: key, id and up to which."""
-    return [(row[0], row[1], row[2]) for row in tx.all("session_sharers", session=key)]
+def _left_behind(tx: Tx, keys: Iterable[int]) -> dict[int, str]:
+    """Sessions that were erased before, and kept what these shared: it goes with its last owner."""
+    found: dict[int, str] = {}
+    waiting = list(keys)
+    while waiting:
+        for key, _seq in tx.all("places_elsewhere", session=waiting.pop()):
+            row = tx.one("session_by_key", session=key)
+            if row is not None and row[3] == "erased" and key not in found:
+                found[key] = row[2]
+                waiting.append(key)
+    return found
+
+
+def _plan(tx: Tx, key: int, project: int, id: str, wanted: Collection[int]) -> _Plan:
+    """What goes of one session when all `wanted` ones are erased."""
+    plan = _Plan(key, project, id)
+    for sharer, name, seq in _sharers(tx, key, set()):
+        if sharer not in wanted:
+            plan.shared_with.add(name)
+            pieces = path(tx, Place(key, seq))
+            plan.kept += [piece for piece in pieces if piece.session == key]
+    for _seq, size, kept in _bodies(tx, plan):
+        plan.shared += kept
+        plan.entries += not kept
+        plan.bytes += 0 if kept else size
+    return plan
+
+
+def _sharers(tx: Tx, key: int, seen: set[int]) -> list[tuple[int, str, int]]:
+    """Other sessions that stand, stood or hang on this one's entries: key, id and up to which.
+
+    An erased session shares nothing for itself, but passes on what runs through it.
+    """
+    seen.add(key)
+    found: list[tuple[int, str, int]] = []
+    for other, id, seq, status in tx.all("session_sharers", session=key):
+        if status != "erased":
+            found.append((other, id, seq))
+        elif other not in seen:
+            for sharer, name, at in _sharers(tx, other, seen):
+                pieces = path(tx, Place(other, at))
+                found += [(sharer, name, p.high) for p in pieces if p.session == key]
+    return [row for row in found if row[0] != key]
 
 
 def _bodies(tx: Tx, plan: _Plan) -> Iterator[tuple[int, int, bool]]:
@@ -112,9 +144,11 @@ def _bodies(tx: Tx, plan: _Plan) -> Iterator[tuple[int, int, bool]]:
         yield seq, size, any(piece.low <= seq <= piece.high for piece in plan.kept)
 
 
-def _erase(ledger: Ledger, plan: _Plan, key: bytes, tx: Tx) -> None:
+def _erase(ledger: Ledger, plan: _Plan, wanted: Collection[int], key: bytes, tx: Tx) -> None:
     tx.run("session_status", session=plan.key, status="open")
     head = lock_head(tx, plan.key)
+    # Once more, behind the lock: a branch may have been made since.
+    plan = _plan(tx, plan.key, plan.project, plan.id, wanted)
     gone = [seq for seq, _size, kept in _bodies(tx, plan) if not kept]
     blobs = _blank_entries(tx, head, gone)
     for blob in blobs:

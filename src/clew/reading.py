@@ -46,6 +46,8 @@ from clew.model import (
 SPOKEN = frozenset({Kind.MESSAGE, Kind.REPAIR, Kind.HANDOFF})
 """Kinds that say something to a model."""
 
+ROLES = frozenset({"system", "user", "assistant", "tool"})
+
 
 @cache
 def formats_ready() -> None:
@@ -60,7 +62,8 @@ def decode(entry: Entry) -> Message:
     formats_ready()
     if entry.body is None:
         parts = (Text("[erased]"),)
-        return Message(entry.role or "user", parts, at=(entry.position,), time_ms=entry.time_ms)
+        role = entry.role if entry.role in ROLES else "user"
+        return Message(role, parts, at=(entry.position,), time_ms=entry.time_ms)
     # Not `entry.data`, which would be kept as long as the entry is.
     message = shapes.decode(entry.format, canonical.parse(entry.body))
     id = entry.meta.get("message_id", message.id) if entry.meta else message.id

@@ -50,7 +50,7 @@ class Collected(msgspec.Struct, frozen=True):
 def set_rule(ledger: Ledger, project: int, rule: Rule) -> None:
     """See `Ledger.retain`."""
     for name, value in msgspec.structs.asdict(rule).items():
-        if value is not None and value < 0:
+        if value is not None and not value >= 0:
             raise Invalid(f"{name}={value}: give a number that is not negative, or None")
 
     def unit(tx: Tx) -> None:

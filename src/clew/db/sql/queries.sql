@@ -112,11 +112,18 @@ select key, project, id from session
 where cast(:project as bigint) is null or project = :project order by key;
 
 -- name: session_sharers
-select s.key, s.id, l.parent_seq from line l join session s on s.key = l.session
-where l.parent_session = :session and l.session <> :session and s.status <> 'erased'
+-- Other sessions of which a line, the head or a move lies on an entry of this one.
+select s.key, s.id, l.parent_seq, s.status from line l join session s on s.key = l.session
+where l.parent_session = :session and l.session <> :session
 union
-select s.key, s.id, h.at_seq from head h join session s on s.key = h.session
-where h.at_session = :session and h.session <> :session and s.status <> 'erased';
+select s.key, s.id, h.at_seq, s.status from head h join session s on s.key = h.session
+where h.at_session = :session and h.session <> :session
+union
+select s.key, s.id, m.from_seq, s.status from move m join session s on s.key = m.session
+where m.from_session = :session and m.session <> :session
+union
+select s.key, s.id, m.to_seq, s.status from move m join session s on s.key = m.session
+where m.to_session = :session and m.session <> :session;
 
 -- name: session_sizes
 select s.id, h.updated_ms, coalesce((select sum(e.bytes) from entry e
@@ -439,7 +446,8 @@ on conflict (project, native) do nothing;
 select session, seq from record where project = :project and native = :native;
 
 -- name: record_forget
-delete from record where session = :session;
+delete from record where session = :session and seq in (select e.seq from entry e
+    where e.project = record.project and e.session = :session and e.digest is not null);
 
 -- name: audit_add
 insert into audit (project, session, number, time_ms, actor, action, facts, chain)
