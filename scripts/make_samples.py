@@ -87,7 +87,8 @@ class Log:
         """What the program writes before the first prompt, and the prompt."""
         self.write({"type": "permission-mode", "permissionMode": "default"} | self.own())
         self.prompt(first)
-        snapshot: Json = {"messageId": self.tip, "trackedFileBackups": {}, "timestamp": self.stamp(0)}
+        now = self.stamp(0)
+        snapshot: Json = {"messageId": self.tip, "trackedFileBackups": {}, "timestamp": now}
         self.write(
             {
                 "type": "file-history-snapshot",

@@ -116,10 +116,14 @@ class Postgres:
     def read(self) -> Iterator[Tx]:
         """See `Database`."""
         self._check_use()
-        with translated(self.name), self._pool.connection() as connection:
-            with connection.transaction():
-                connection.execute("set transaction isolation level repeatable read")
-                yield Transaction(connection)
+        with translated(self.name), self._transaction() as connection:
+            connection.execute("set transaction isolation level repeatable read")
+            yield Transaction(connection)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Connection]:
+        with self._pool.connection() as connection, connection.transaction():
+            yield connection
 
     def write(self, unit: Unit[T], order: int = 0) -> T:
         """See `Database`."""
@@ -135,9 +139,8 @@ class Postgres:
         self._check_write()
         for attempt in range(RETRIES_MAX):
             try:
-                with translated(self.name), self._pool.connection() as connection:
-                    with connection.transaction():
-                        self._run(connection, jobs)
+                with translated(self.name), self._transaction() as connection:
+                    self._run(connection, jobs)
                 return
             except (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation) as error:
                 # A unique key lost to a concurrent unit: run again, it now sees the winner.
