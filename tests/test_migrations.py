@@ -81,11 +81,11 @@ def _postgres_schema(connection: psycopg.Connection[Any]) -> str:
 
 def _compare(text: str, dialect: str) -> None:
     golden = GOLDEN / f"schema.{dialect}.txt"
-    if os.environ.get("CLEW_WRITE_GOLDEN"):
+    if os.environ.get("CLEW_REGENERATE"):
         golden.write_text(text)
     assert text == golden.read_text(), (
         "the schema differs from the one that is written down: a released schema is changed by a "
-        "new migration only; then run this test once with CLEW_WRITE_GOLDEN=1"
+        "new migration only; then run this test once with CLEW_REGENERATE=1"
     )
 
 

@@ -89,8 +89,8 @@ MIN_PREFIX = 8
 
 def find(tx: Tx, project: int, session: int, id: str) -> Checkpoint:
     """A checkpoint of a session by its id or unique prefix. Raises `NotFound`, `Invalid`."""
-    row = tx.one("checkpoint_get", id=id, project=project)
-    if row is None or row[1] != session:
+    row = tx.one("checkpoint_get", session=session, id=id)
+    if row is None:
         ids = []
         if id.isalnum():  # no wildcard
             rows = tx.all("checkpoint_prefix", session=session, pattern=f"{id}%")
@@ -100,7 +100,7 @@ def find(tx: Tx, project: int, session: int, id: str) -> Checkpoint:
             raise NotFound(f"session {name} has no checkpoint {id!r}: list them with checkpoints()")
         if len(ids) > 1:
             raise Invalid(f"checkpoint {id!r} is ambiguous in session {name}: {', '.join(ids)}")
-        row = tx.one("checkpoint_get", id=ids[0], project=project)
+        row = tx.one("checkpoint_get", session=session, id=ids[0])
     assert row is not None  # noqa: S101 - just listed
     return _checkpoint(tx, Names(tx), row)
 
@@ -214,7 +214,7 @@ def compact(
         covered=len(planned.covered),
         **({"model": model} if model else {}),
     )
-    append(tx, head, [draft])
+    append(tx, head, [draft], save=False)
     audit.record(
         tx,
         head,
@@ -265,7 +265,10 @@ def keep_limit(tx: Tx, head: Head, limit: int | None) -> int:
         return 0
     rows = tx.all("checkpoint_list", session=head.key, limit=1_000_000)
     now = canonical.now_ms()
-    return sum(tx.run("checkpoint_hide", id=row[0], now=now) for row in rows[max(limit, 1) :])
+    return sum(
+        tx.run("checkpoint_hide", session=head.key, id=row[0], now=now)
+        for row in rows[max(limit, 1) :]
+    )
 
 
 def branch(

@@ -15,8 +15,21 @@ import msgspec
 from clew import audit, canonical, checkpoints
 from clew.db import Tx
 from clew.erase import was_erased
-from clew.log import Draft, Head, Place, append, lock_head, move_head, save_head, usage_row
+from clew.log import (
+    Draft,
+    Head,
+    Place,
+    Range,
+    append,
+    lock_head,
+    look_head,
+    move_head,
+    path,
+    save_head,
+    usage_row,
+)
 from clew.model import Origin, Reason, Record, Usage
+from clew.names import mended
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger
@@ -76,11 +89,11 @@ class Intake:
             return was_erased(tx, self._imported_from(origin))
 
     def _imported_from(self, origin: Origin) -> str:
-        return f"{self._importer}:{origin.native_id}"
+        return f"{self._importer}:{mended(origin.native_id)}"
 
     # --- before the transaction ---
 
-    def prepare(self, pieces: Sequence[Piece], fallback_ms: int) -> None:
+    def prepare(self, pieces: Sequence[Piece], origin: Origin, fallback_ms: int) -> None:
         """Make drafts: nonces and digests are computed once, outside the unit."""
         self._items = []
         time_ms = fallback_ms
@@ -89,11 +102,12 @@ class Intake:
             time_ms = time_ms if record.time_ms is None else record.time_ms
             if record.note:
                 self.notes.append((record.start, record.note))
-            self._items.append(self._item(record, piece.body, time_ms))
+            self._items.append(self._item(record, piece.body, origin.native_id, time_ms))
 
-    def _item(self, record: Record, body: bytes, time_ms: int) -> _Item:
+    def _item(self, record: Record, body: bytes, session: str, time_ms: int) -> _Item:
         name = record.native_id
-        text = name if name is not None else f"{record.start}:{canonical.content_id(body).hex()}"
+        # Without an id of its own a record is known, within its session, by what it says.
+        text = name if name is not None else f"{session}\0{canonical.content_id(body).hex()}"
         draft = Draft(
             kind=record.kind,
             role=record.role,
@@ -111,25 +125,27 @@ class Intake:
     def take(self, tx: Tx, origin: Origin) -> None:
         """Store the prepared records. May run again after a lost lock."""
         self._reset()
-        items = self._items
-        fork: Place | None = None
-        if self.session is None:
-            items, fork = self._open(tx, origin)
-        elif not self._resumed and self._generation > 1:
-            items = self._unknown(tx, items)
+        opened = self._open(tx, origin) if self.session is None else self._go_on(tx)
+        items, fork = opened
         assert self.session is not None  # noqa: S101 - opened above
         head = lock_head(tx, self.session)
         if fork is not None and head.place != fork:
             self._move(tx, head, "import", fork)
+        before = self.added
         self._append_all(tx, head, items)
         audit.record(
-            tx, head, self._ledger.actor, "import", importer=self._importer, records=self.added
+            tx,
+            head,
+            self._ledger.actor,
+            "import",
+            importer=self._importer,
+            records=self.added - before,
         )
         save_head(tx, head, touch=False)
 
     def _reset(self) -> None:
         self.added, self.known = self._counted
-        if self.created and not self._counted[0]:
+        if not self._resumed:
             self.session = self.source = None
             self.created = False
 
@@ -147,7 +163,7 @@ class Intake:
         fork: Place | None = None
         if row is not None:
             self.session = row[0]
-            items = self._unknown(tx, self._items)
+            items = self._unknown(tx, row[0])
         else:
             items, fork = self._shared_prefix(tx, project)
             self.session = self._create(tx, origin, project, name, fork)
@@ -169,7 +185,7 @@ class Intake:
     def _project_of(self, tx: Tx, origin: Origin) -> int:
         if self._ledger._scope is not None:
             return self._ledger._scope
-        name = origin.project or "default"
+        name = mended(origin.project or "default")
         row = tx.one("project_get", name=name)
         if row is None:
             tx.run("project_add", name=name, chain=canonical.genesis("project", name))
@@ -204,10 +220,10 @@ class Intake:
     def _spawned_by(self, tx: Tx, origin: Origin, project: int) -> str | None:
         if origin.parent is None:
             return "unknown" if origin.kind == "subagent" else None
-        imported = f"{self._importer}:{origin.parent}"
+        imported = f"{self._importer}:{mended(origin.parent)}"
         row = tx.one("session_by_import", project=project, imported_from=imported)
         parent = row[2] if row else imported
-        return f"{parent}#{origin.parent_call}" if origin.parent_call else parent
+        return f"{parent}#{mended(origin.parent_call)}" if origin.parent_call else parent
 
     def _shared_prefix(self, tx: Tx, project: int) -> tuple[list[_Item], Place | None]:
         """Leave out the leading records that another session holds; the last is the fork."""
@@ -224,14 +240,33 @@ class Intake:
             own.append(item)
         return own, fork
 
-    def _unknown(self, tx: Tx, items: list[_Item]) -> list[_Item]:
-        """The records that the ledger does not hold yet."""
-        fresh = [
-            item
-            for item in items
-            if tx.one("record_get", project=self._project, native=item.native) is None
-        ]
-        self.known += len(items) - len(fresh)
+    def _go_on(self, tx: Tx) -> tuple[list[_Item], Place | None]:
+        """The records to add to a session that was opened before, and its new fork point."""
+        assert self.session is not None  # noqa: S101 - opened before
+        head = look_head(tx, self.session)
+        if self._generation > 1 or tx.all("source_list", session=self.session)[0][0] != self.source:
+            return self._unknown(tx, self.session), None
+        if head.place is not None and not head.appended:
+            # So far all of it was a copy of another session, and the copy may go on.
+            return self._shared_prefix(tx, head.project)
+        return self._items, None
+
+    def _unknown(self, tx: Tx, session: int) -> list[_Item]:
+        """The records that the session does not hold yet, on its own or from where it hangs."""
+        pieces: list[Range] | None = None
+        seen: set[bytes] = set()
+        fresh = []
+        for item in self._items:
+            row = tx.one("record_get", project=self._project, native=item.native)
+            known = item.native in seen or (row is not None and row[0] == session)
+            if row is not None and not known:
+                if pieces is None:
+                    pieces = path(tx, look_head(tx, session).place)
+                known = any(p.session == row[0] and p.low <= row[1] <= p.high for p in pieces)
+            seen.add(item.native)
+            if not known:
+                fresh.append(item)
+        self.known += len(self._items) - len(fresh)
         return fresh
 
     def _append_all(self, tx: Tx, head: Head, items: list[_Item]) -> None:
@@ -298,7 +333,7 @@ class Intake:
             return
         for item in items:
             item.draft.source = self.source
-        numbers = append(tx, head, [item.draft for item in items])
+        numbers = append(tx, head, [item.draft for item in items], save=False)
         rows = [
             {"project": head.project, "native": item.native, "session": head.key, "seq": seq}
             for seq, item in zip(numbers, items, strict=True)
@@ -310,7 +345,7 @@ class Intake:
                 tx.run(
                     "session_retitle",
                     session=head.key,
-                    title=item.record.title,
+                    title=mended(item.record.title),
                     rank=item.record.title_rank,
                 )
         self.added += len(items)

@@ -20,6 +20,7 @@ from clew import canonical
 from clew.db import Tx
 from clew.errors import Conflict, Damaged, Invalid, Leased, NotFound, Stale
 from clew.model import JSON, Entry, Kind, Move, Position, Usage
+from clew.names import mended
 
 INLINE_BYTES_MAX = 4096
 """Bodies above this go to the blob table, compressed, once."""
@@ -48,6 +49,8 @@ class Head(msgspec.Struct):
     lease_token: int
     lease_until_ms: int | None
     first_seq: int
+    grown_ms: int | None = None
+    """The time of the newest entry that was appended and not saved yet."""
 
     @property
     def appended(self) -> bool:
@@ -158,18 +161,20 @@ def look_head(tx: Tx, session: int) -> Head:
 
 
 def save_head(tx: Tx, head: Head, *, touch: bool = True) -> None:
-    """Write back what a unit changed, other than by `append`. `touch` makes it the newest."""
+    """Write back all that a unit changed. `touch` makes the session the newest."""
     changed = tx.run(
         "head_saved",
         session=head.key,
         at_session=head.at_session,
         at_seq=head.at_seq,
+        last_seq=head.last_seq,
+        chain=head.chain,
         messages=head.messages,
         moves=head.moves,
         undo_top=head.undo_top,
         audit_number=head.audit_number,
         audit_chain=head.audit_chain,
-        updated_ms=canonical.now_ms() if touch else None,
+        updated_ms=canonical.now_ms() if touch else head.grown_ms,
         version=head.version,
     )
     if changed != 1:
@@ -217,8 +222,11 @@ def record_move(
 # --- append ------------------------------------------------------------------------------
 
 
-def append(tx: Tx, head: Head, drafts: Sequence[Draft]) -> range:
-    """Add entries behind the head, move it to the last, and give their sequence numbers."""
+def append(tx: Tx, head: Head, drafts: Sequence[Draft], *, save: bool = True) -> range:
+    """Add entries behind the head, move it to the last, and give their sequence numbers.
+
+    Without `save` the caller does more with the head and writes it back with `save_head`.
+    """
     parent = ""
     if not head.at_end:
         parent = _begin_line(tx, head)
@@ -235,21 +243,28 @@ def append(tx: Tx, head: Head, drafts: Sequence[Draft]) -> range:
     else:
         tx.many("entry_add", rows)
     last = head.last_seq + len(drafts)
+    head.at_session, head.at_seq, head.last_seq = head.key, last, last
+    head.chain, head.messages, head.grown_ms = chain, messages, drafts[-1].time_ms
+    if save:
+        _save_appended(tx, head)
+    _keep_usage(tx, head, first, drafts)
+    return range(first, last + 1)
+
+
+def _save_appended(tx: Tx, head: Head) -> None:
+    """`save_head` for the hot path: only what an append alone changes."""
     changed = tx.run(
         "head_appended",
         session=head.key,
-        last_seq=last,
-        chain=chain,
-        messages=messages,
-        updated_ms=drafts[-1].time_ms,
+        last_seq=head.last_seq,
+        chain=head.chain,
+        messages=head.messages,
+        updated_ms=head.grown_ms,
         version=head.version,
     )
     if changed != 1:
         raise Damaged(f"session {head.id} changed under its lock: run `clew verify`")
-    head.at_session, head.at_seq, head.last_seq = head.key, last, last
-    head.chain, head.messages, head.version = chain, messages, head.version + 1
-    _keep_usage(tx, head, first, drafts)
-    return range(first, last + 1)
+    head.version += 1
 
 
 def _begin_line(tx: Tx, head: Head) -> str:
@@ -338,8 +353,8 @@ def usage_row(
         "session": session,
         "seq": seq,
         "time_ms": time_ms,
-        "model": usage.model,
-        "provider": usage.provider,
+        "model": usage.model and mended(usage.model),
+        "provider": usage.provider and mended(usage.provider),
         "input": usage.input,
         "output": usage.output,
         "cache_read": usage.cache_read,
@@ -529,4 +544,7 @@ def make_entry(session: str, bodies: Bodies, row: Sequence[Any]) -> Entry:
 
 @cache
 def _kind(text: str) -> Kind:
-    return Kind(text)
+    try:
+        return Kind(text)
+    except ValueError as error:
+        raise Damaged(f"an entry is of no known kind ({text!r}): run `clew verify`") from error

@@ -150,7 +150,7 @@ def start_over(
     added = list(drafts)
     if config:
         added.insert(0, own_draft(Kind.CONFIG, {"config": config, "set": sorted(config)}))
-    numbers = append(tx, head, added) if added else range(0)
+    numbers = append(tx, head, added, save=False) if added else range(0)
     move = record_move(tx, head, action, origin, head.place)
     audit.record(
         tx, head, actor, action, messages_left=dropped, messages_new=len(drafts), **_from_to(move)
@@ -162,7 +162,7 @@ def start_over(
 def set_config(tx: Tx, head: Head, actor: str, config: dict[str, JSON]) -> None:
     """Give a session its first settings, or all of them anew."""
     keys = sorted(config)
-    append(tx, head, [own_draft(Kind.CONFIG, {"config": config, "set": keys})])
+    append(tx, head, [own_draft(Kind.CONFIG, {"config": config, "set": keys})], save=False)
     audit.record(tx, head, actor, "config", set=keys)
     save_head(tx, head)
 
@@ -186,7 +186,8 @@ def adopt(tx: Tx, actor: str, source: Head, target: Head, config: dict[str, JSON
     origin = target.place
     target.at_session, target.at_seq = source.at_session, source.at_seq
     if config is not None:
-        append(tx, target, [own_draft(Kind.CONFIG, {"config": config, "set": sorted(config)})])
+        change = own_draft(Kind.CONFIG, {"config": config, "set": sorted(config)})
+        append(tx, target, [change], save=False)
     move = record_move(tx, target, "transfer", origin, target.place)
     audit.record(tx, target, actor, "transfer", source=source.id, **_from_to(move))
     save_head(tx, target)

@@ -73,7 +73,7 @@ def collect(ledger: Ledger, *, dry_run: bool, now_ms: int | None) -> Collected:
     now = canonical.now_ms() if now_ms is None else now_ms
     with ledger._database.read() as tx:
         going: list[Going] = []
-        old: dict[str, list[str]] = {}
+        old: dict[str, list[tuple[int, str]]] = {}
         for key, name, text in tx.all("project_list"):
             if ledger._scope not in (None, key):
                 continue
@@ -91,10 +91,10 @@ def collect(ledger: Ledger, *, dry_run: bool, now_ms: int | None) -> Collected:
 
 
 def _hide(
-    ledger: Ledger, project: str, checkpoints: list[str], sessions: int, now: int, tx: Tx
+    ledger: Ledger, project: str, old: list[tuple[int, str]], sessions: int, now: int, tx: Tx
 ) -> None:
     """Hide old checkpoints and record what went of a project."""
-    hidden = sum(tx.run("checkpoint_hide", id=id, now=now) for id in checkpoints)
+    hidden = sum(tx.run("checkpoint_hide", session=key, id=id, now=now) for key, id in old)
     row = tx.one("project_get", name=project)
     assert row is not None  # noqa: S101 - it was listed
     audit.record_project(tx, row[0], ledger.actor, "gc", sessions=sessions, checkpoints=hidden)
@@ -115,8 +115,9 @@ def _sessions(tx: Tx, project: int, name: str, rule: Rule, now: int) -> list[Goi
     return going
 
 
-def _checkpoints(tx: Tx, project: int, rule: Rule, now: int) -> list[str]:
+def _checkpoints(tx: Tx, project: int, rule: Rule, now: int) -> list[tuple[int, str]]:
     if rule.checkpoint_days is None:
         return []
     limit = now - int(rule.checkpoint_days * DAY_MS)
-    return [id for (id,) in tx.all("checkpoint_old", project=project, before_ms=limit)]
+    rows = tx.all("checkpoint_old", project=project, before_ms=limit)
+    return [(session, id) for session, id in rows]

@@ -473,7 +473,7 @@ class Session:
             config = reading.config(tx, head.place)
             facts = change(config)
             draft = own_draft(Kind.CONFIG, {"config": config, **facts})
-            append(tx, head, [draft])
+            append(tx, head, [draft], save=False)
             audit.record(tx, head, self._actor, "config", **facts, bytes=len(draft.body))
             save_head(tx, head)
 

@@ -155,8 +155,8 @@ update head set at_session = :session, at_seq = :last_seq, last_seq = :last_seq,
 where session = :session and version = :version;
 
 -- name: head_saved
-update head set at_session = :at_session, at_seq = :at_seq, messages = :messages,
-    moves = :moves, undo_top = :undo_top, audit_number = :audit_number,
+update head set at_session = :at_session, at_seq = :at_seq, last_seq = :last_seq,
+    chain = :chain, messages = :messages, moves = :moves, undo_top = :undo_top, audit_number = :audit_number,
     audit_chain = :audit_chain,
     updated_ms = coalesce(cast(:updated_ms as bigint), updated_ms), version = version + 1
 where session = :session and version = :version;
@@ -286,7 +286,7 @@ values (:id, :project, :session, :pre_session, :pre_seq, :post_session, :post_se
 -- name: checkpoint_get
 select c.id, c.session, c.pre_session, c.pre_seq, c.post_session, c.post_seq, c.label, c.reason,
     c.tokens_before, c.tokens_after, c.created_ms
-from checkpoint c where c.id = :id and c.project = :project;
+from checkpoint c where c.session = :session and c.id = :id;
 
 -- name: checkpoint_prefix
 select c.id from checkpoint c where c.session = :session and c.id like :pattern
@@ -303,13 +303,14 @@ select c.id, c.session, c.pre_session, c.pre_seq, c.post_session, c.post_seq, c.
 from checkpoint c where c.session = :session order by c.id;
 
 -- name: checkpoint_old
-select c.id from checkpoint c join session s on s.key = c.session
+select c.session, c.id from checkpoint c join session s on s.key = c.session
 where c.project = :project and c.created_ms < :before_ms and c.hidden_ms is null and s.pinned = 0
     and exists (select 1 from checkpoint n where n.session = c.session and n.hidden_ms is null
         and n.number > c.number);
 
 -- name: checkpoint_hide
-update checkpoint set hidden_ms = :now where id = :id and hidden_ms is null;
+update checkpoint set hidden_ms = :now
+where session = :session and id = :id and hidden_ms is null;
 
 -- name: checkpoint_blank
 update checkpoint set label = '' where session = :session;
@@ -343,6 +344,9 @@ values (:session, :key, :first_seq, :last_seq, :digest);
 
 -- name: idempotency_get
 select first_seq, last_seq, digest from idempotency where session = :session and key = :key;
+
+-- name: idempotency_list
+select key, first_seq, last_seq, digest from idempotency where session = :session order by key;
 
 -- name: idempotency_forget
 delete from idempotency where session = :session;
@@ -393,7 +397,7 @@ select key, project, session, generation, size, read_to, mtime_ns, checked, tail
 from source where importer = :importer and path = :path order by generation desc limit 1;
 
 -- name: source_seen
-select path, size, mtime_ns from source where importer = :importer;
+select path, size, mtime_ns from source where importer = :importer order by generation;
 
 -- name: source_add
 insert into source (project, session, importer, path, generation, size, read_to, mtime_ns, checked,

@@ -1,4 +1,5 @@
--- The ledger's first schema. $id, $key and $bytes are filled in per dialect (see migrate.py).
+-- The ledger's first schema. $id, $key, $bytes and $clustered are filled in per dialect (see
+-- migrate.py): a small row is kept in its key's own tree, which spares a page a write.
 -- Every key of what belongs to a session leads with (project, session): partitions need no
 -- other schema. Times are Unix milliseconds and only shown: order is `seq`.
 
@@ -69,7 +70,7 @@ create table line (
     parent_session bigint,
     parent_seq bigint,
     primary key (session, start)
-);
+)$clustered;
 create index line_parent on line (parent_session, parent_seq) where parent_session is not null;
 
 -- The log. The body is inline (`body`), a blob (`blob`), or bytes of a source (`source`,
@@ -109,7 +110,7 @@ create table blob (
 -- A pointer with a name. `number` is that of its audit record: the clock gives no
 -- order. Hidden ones are kept for the audit, and no longer listed.
 create table checkpoint (
-    id text primary key,
+    id text not null,
     project bigint not null,
     session bigint not null,
     pre_session bigint,
@@ -122,9 +123,9 @@ create table checkpoint (
     tokens_after bigint,
     number bigint not null,
     created_ms bigint not null,
-    hidden_ms bigint
-);
-create index checkpoint_session on checkpoint (session, number);
+    hidden_ms bigint,
+    primary key (session, id)
+)$clustered;
 
 -- Heads that went elsewhere than forward. `below` is the move that undo() finds next.
 create table move (
@@ -138,7 +139,7 @@ create table move (
     below bigint,
     time_ms bigint not null,
     primary key (session, number)
-);
+)$clustered;
 
 -- What a client key already stored: a retry returns it.
 create table idempotency (
@@ -148,7 +149,7 @@ create table idempotency (
     last_seq bigint not null,
     digest $bytes not null,
     primary key (session, key)
-);
+)$clustered;
 
 -- Tokens, once a model call, field by field the maximum of what repeats it. `repeated`: another
 -- session holds the call too (a fork that copied it).
@@ -168,7 +169,7 @@ create table usage (
     cost double precision,
     repeated bigint not null default 0,
     primary key (project, call)
-);
+)$clustered;
 create index usage_session on usage (session);
 
 -- Where imported records came from, how far it was read and with what state to go on.
@@ -208,7 +209,7 @@ create table record (
     session bigint not null,
     seq bigint not null,
     primary key (project, native)
-);
+)$clustered;
 create index record_session on record (session);
 
 -- Who did what. session 0 is the project's own chain.
@@ -222,7 +223,7 @@ create table audit (
     facts text not null,
     chain $bytes not null,
     primary key (project, session, number)
-);
+)$clustered;
 
 -- What was erased and must not come back: a keyed digest of where it came from.
 create table tombstone (
