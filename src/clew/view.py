@@ -432,7 +432,11 @@ def choose_cut(
     A turn's start is preferred where it keeps at least half of what an earlier cut would.
     When nothing fits it is the last legal cut, which keeps the least.
     """
-    sizes = list(accumulate(map(count, reversed(messages)), initial=0))[::-1]
+    return _cut(messages, keep_tokens, list(map(count, messages)))
+
+
+def _cut(messages: Sequence[Message], keep_tokens: int, costs: list[int]) -> int:
+    sizes = list(accumulate(reversed(costs), initial=0))[::-1]
     legal = legal_cuts(messages)
     fitting = [index for index in legal if sizes[index] <= keep_tokens]
     if not fitting:
@@ -449,14 +453,11 @@ def _window(
 ) -> list[Message]:
     """The newest messages that fit, behind everything that always stays."""
     stays = _always_kept(messages)
-    fixed = sum(count(message) for message, kept in zip(messages, stays, strict=True) if kept)
-    free = {id(message) for message, kept in zip(messages, stays, strict=True) if kept}
-
-    def cost(message: Message) -> int:
-        return 0 if id(message) in free else count(message)
-
-    cut = choose_cut(messages, max_tokens - fixed, cost)
-    rest = sum(map(cost, messages[cut:]))
+    sizes = list(map(count, messages))
+    fixed = sum(size for size, kept in zip(sizes, stays, strict=True) if kept)
+    costs = [0 if kept else size for size, kept in zip(sizes, stays, strict=True)]
+    cut = _cut(messages, max_tokens - fixed, costs)
+    rest = sum(costs[cut:])
     if fixed + rest > max_tokens:
         raise Invalid(
             f"max_tokens={max_tokens} is too small: system messages and summary take {fixed}, "
