@@ -21,7 +21,7 @@ from clew.log import (
     Range,
     append,
     last_of_kind,
-    lock_head,
+    new_head,
     on_path,
     path,
     read_head,
@@ -357,18 +357,7 @@ def new_session(
     )
     assert row is not None  # noqa: S101 - an insert that returns
     key: int = row[0]
-    tx.run(
-        "head_add",
-        session=key,
-        at_session=place.session if place else None,
-        at_seq=place.seq if place else None,
-        last_seq=place.seq if place else 0,
-        chain=canonical.genesis("entries", id),
-        messages=0,
-        updated_ms=now,
-        audit_chain=canonical.genesis("audit", id),
-    )
-    head = lock_head(tx, key)
+    head = new_head(key, project, id, place)
     audit.record(
         tx,
         head,
@@ -380,7 +369,18 @@ def new_session(
         forked_from=f"{forked_from[0]}:{forked_from[1]}" if forked_from else None,
         imported=imported_from is not None,
     )
-    tx.run("head_audited", session=key, number=head.audit_number, chain=head.audit_chain)
+    tx.run(
+        "head_add",
+        session=key,
+        at_session=head.at_session,
+        at_seq=head.at_seq,
+        last_seq=head.last_seq,
+        chain=head.chain,
+        messages=0,
+        updated_ms=now,
+        audit_number=head.audit_number,
+        audit_chain=head.audit_chain,
+    )
     return key
 
 

@@ -26,6 +26,8 @@ INLINE_BYTES_MAX = 4096
 """Bodies above this go to the blob table, compressed, once."""
 BODY_BYTES_MAX = 64 * 1024 * 1024
 ZSTD_LEVEL = 3
+TOKENS_MAX = 2**53
+"""A call that claims more is counted with this: sums stay in what the databases hold."""
 
 
 class Head(msgspec.Struct):
@@ -158,6 +160,30 @@ def look_head(tx: Tx, session: int) -> Head:
     if row is None:
         raise NotFound(f"session key {session} is not in this ledger")
     return Head(*row)
+
+
+def new_head(key: int, project: int, id: str, place: Place | None) -> Head:
+    """The head of a session that is being made and stands at `place` of another."""
+    return Head(
+        key=key,
+        project=project,
+        id=id,
+        status="open",
+        at_session=place.session if place else None,
+        at_seq=place.seq if place else None,
+        last_seq=place.seq if place else 0,
+        chain=canonical.genesis("entries", id),
+        version=0,
+        messages=0,
+        moves=0,
+        undo_top=None,
+        audit_number=0,
+        audit_chain=canonical.genesis("audit", id),
+        lease_holder=None,
+        lease_token=0,
+        lease_until_ms=None,
+        first_seq=(place.seq if place else 0) + 1,
+    )
 
 
 def save_head(tx: Tx, head: Head, *, touch: bool = True) -> None:
@@ -355,11 +381,11 @@ def usage_row(
         "time_ms": time_ms,
         "model": usage.model and mended(usage.model),
         "provider": usage.provider and mended(usage.provider),
-        "input": usage.input,
-        "output": usage.output,
-        "cache_read": usage.cache_read,
-        "cache_write": usage.cache_write,
-        "reasoning": usage.reasoning,
+        "input": min(usage.input, TOKENS_MAX),
+        "output": min(usage.output, TOKENS_MAX),
+        "cache_read": min(usage.cache_read, TOKENS_MAX),
+        "cache_write": min(usage.cache_write, TOKENS_MAX),
+        "reasoning": min(usage.reasoning, TOKENS_MAX),
         "cost": usage.cost,
     }
 

@@ -72,6 +72,13 @@ update session set title = :title, title_rank = :rank where key = :session and t
 -- name: session_status
 update session set status = :status where key = :session;
 
+-- name: session_orphans
+-- What was spawned by a session that was not known yet: `importer:name` or `importer:name#call`.
+select key, project, spawned_by from session where spawned_by like '%:%';
+
+-- name: session_spawned_by
+update session set spawned_by = :spawned_by where key = :session;
+
 -- name: session_pin
 update session set pinned = :pinned where key = :session;
 
@@ -134,9 +141,9 @@ order by h.updated_ms desc, s.key desc;
 
 -- name: head_add
 insert into head (session, at_session, at_seq, last_seq, first_seq, chain, messages, updated_ms,
-    audit_chain)
+    audit_number, audit_chain)
 values (:session, :at_session, :at_seq, :last_seq, :last_seq + 1, :chain, :messages, :updated_ms,
-    :audit_chain);
+    :audit_number, :audit_chain);
 
 -- name: head_look
 select h.session, (select project from session where key = h.session),
@@ -160,9 +167,6 @@ update head set at_session = :at_session, at_seq = :at_seq, last_seq = :last_seq
     audit_chain = :audit_chain,
     updated_ms = coalesce(cast(:updated_ms as bigint), updated_ms), version = version + 1
 where session = :session and version = :version;
-
--- name: head_audited
-update head set audit_number = :number, audit_chain = :chain where session = :session;
 
 -- name: head_lease
 update head set lease_holder = :holder, lease_token = :token, lease_until_ms = :until_ms
@@ -206,6 +210,9 @@ where e.project = s.project and e.session = :session and e.seq = :seq;
 
 -- name: entry_chain
 select chain from entry where project = :project and session = :session and seq = :seq;
+
+-- name: entry_time
+select time_ms from entry where project = :project and session = :session and seq = :seq;
 
 -- name: entry_verify
 select seq, kind, role, time_ms, format, body, blob, source, start, bytes, meta, nonce, digest,
