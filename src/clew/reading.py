@@ -7,7 +7,7 @@ or the tail touches only that range, however long the session is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -266,8 +266,9 @@ def move_list(tx: Tx, session: int, limit: int) -> list[Move]:
 # --- idempotency -------------------------------------------------------------------------
 
 
-def _bytes_digest(drafts: Sequence[Draft]) -> bytes:
-    return canonical.content_id(b"\0".join(draft.body for draft in drafts))
+def bytes_digest(bodies: Iterable[bytes]) -> bytes:
+    """What an idempotency key remembers of the messages that it stored."""
+    return canonical.content_id(b"\0".join(bodies))
 
 
 def known_append(tx: Tx, head: Head, key: str, drafts: Sequence[Draft]) -> list[Entry] | None:
@@ -280,7 +281,7 @@ def known_append(tx: Tx, head: Head, key: str, drafts: Sequence[Draft]) -> list[
         return None
     first, last, digest = row
     entries = entries_of(tx, [Range(head.key, first, last)])
-    if bytes(digest) != _bytes_digest(drafts):
+    if bytes(digest) != bytes_digest(draft.body for draft in drafts):
         raise Conflict(
             f"idempotency key {key!r} was used in session {head.id} for other messages "
             f"(entries {first} to {last}): use a new key for new messages",
@@ -298,5 +299,5 @@ def remember_append(tx: Tx, head: Head, key: str, numbers: range, drafts: Sequen
         key=key,
         first_seq=numbers[0],
         last_seq=numbers[-1],
-        digest=_bytes_digest(drafts),
+        digest=bytes_digest(draft.body for draft in drafts),
     )

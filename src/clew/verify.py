@@ -106,6 +106,7 @@ def _session(
         yield from _guarded(partial(_pointers, tx, head))
         yield from _guarded(partial(_projections, tx, head))
         yield from _guarded(partial(_usage, tx, head))
+        yield from _guarded(partial(_keys, tx, head))
     yield from audit.check_chain(
         tx,
         project,
@@ -273,6 +274,17 @@ def _derived_usage(tx: Tx, head: Head) -> tuple[dict[bytes, tuple[int, ...]], bo
                 found[row["call"]] = tuple(map(max, counts, known))
         after += PAGE
     return found, opaque
+
+
+def _keys(tx: Tx, head: Head) -> Iterator[str]:
+    """What an idempotency key remembers, from the entries that it stored."""
+    for key, first, last, digest in tx.all("idempotency_list", session=head.key):
+        stored = reading.own_log(tx, head, first - 1, last - first + 1)
+        bodies = [entry.body for entry in stored if entry.body is not None]
+        if [entry.seq for entry in stored] != list(range(first, last + 1)):
+            yield f"idempotency key {key!r} stands for entries that are not there"
+        elif len(bodies) == len(stored) and reading.bytes_digest(bodies) != bytes(digest):
+            yield f"idempotency key {key!r} does not fit the entries that it stored"
 
 
 def _told(tx: Tx, head: Head) -> _Told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def test_a_killed_backup_leaves_no_half_file(tmp_path: Path) -> None:
     for at in (1, 5, 40, 200, 500, 800):
         child = Child(_back_up_and_die, tmp_path, at)
         assert child.finish() == []
+        assert child.exitcode == -signal.SIGKILL
         assert not (tmp_path / "backup.db").exists(), f"killed at operation {at}"
     with clew.open(url(tmp_path)) as ledger:
         _assert_holds(ledger.backup(tmp_path / "backup.db"), {"a": 1000})

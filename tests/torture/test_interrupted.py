@@ -150,7 +150,7 @@ def _export_and_die(
         if event in STEPS and output.name in str(args[0]):
             count_down()
 
-    with clew.open(where, read_only=True) as ledger:
+    with clew.open(where) as ledger:
         if kind == "step":
             sys.addaudithook(at_step)
         on_progress = count_down if kind == "row" else None
@@ -174,7 +174,9 @@ def test_an_export_that_was_killed_leaves_no_half_file(tmp_path: Path, kind: str
     killed_before = 0
     for at in range(1, 100):
         output = tmp_path / f"out{at}.jsonl"
-        finished = Child(_export_and_die, url(tmp_path), output, kind, at).finish()
+        child = Child(_export_and_die, url(tmp_path), output, kind, at)
+        finished = child.finish()
+        assert child.exitcode == (0 if finished else -signal.SIGKILL)
         assert not output.exists() or _complete(output), f"killed at {kind} {at}"
         if finished:
             assert _complete(output)

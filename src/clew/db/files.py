@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import apsw
+import msgspec
 
 from clew.errors import ClewError, Damaged, Invalid, ReadOnly, Unavailable
 
@@ -16,8 +17,16 @@ NETWORK_FILE_SYSTEMS = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "lustre", "glusterfs")
 ) | {"fuse.sshfs", "fuse.glusterfs"}
 
-DAMAGE = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError, UnicodeDecodeError)
-"""What only a file that was changed from outside brings about (all text in it is UTF-8)."""
+DAMAGE = (
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.FormatError,
+    apsw.SQLError,
+    UnicodeDecodeError,
+    msgspec.DecodeError,
+)
+"""What only a file that was changed from outside brings about: every statement fits the schema,
+all text is UTF-8, what is decoded was encoded here or looked at before it was stored."""
 
 
 def parse_url(url: str) -> tuple[str, str | None]:
@@ -89,5 +98,5 @@ def translated(path: str, stop: Callable[[str], None] | None = None) -> Iterator
     """The same around a block."""
     try:
         yield
-    except (apsw.Error, PermissionError) as error:
+    except (apsw.Error, PermissionError, *DAMAGE) as error:
         raise meaning(path, error, stop) from error

@@ -192,6 +192,9 @@ class SQLite:
             with translated(self.path):
                 connection.execute("begin")
                 yield Transaction(connection, self._damaged)
+        except Damaged as error:
+            self.stop(str(error))
+            raise
         finally:
             if connection.in_transaction:
                 connection.execute("rollback")
@@ -224,7 +227,7 @@ class SQLite:
             except BaseException as error:
                 if self._connection.in_transaction:
                     self._connection.execute("rollback")
-                if isinstance(error, apsw.Error):
+                if isinstance(error, (apsw.Error, *DAMAGE)):
                     raise meaning(self.path, error, self.stop) from error
                 raise
 
