@@ -95,14 +95,25 @@ class Intake:
 
     def prepare(self, pieces: Sequence[Piece], origin: Origin, fallback_ms: int) -> None:
         """Make drafts: nonces and digests are computed once, outside the unit."""
+        time_ms = self._time_before(fallback_ms)
         self._items = []
-        time_ms = fallback_ms
         for piece in pieces:
             record = piece.record
             time_ms = time_ms if record.time_ms is None else record.time_ms
             if record.note:
                 self.notes.append((record.start, record.note))
             self._items.append(self._item(record, piece.body, origin.native_id, time_ms))
+
+    def _time_before(self, fallback_ms: int) -> int:
+        """When the record before these was made: a record without a time takes it over."""
+        if self._items:
+            return self._items[-1].draft.time_ms
+        if self.session is None:
+            return fallback_ms
+        with self._ledger._database.read() as tx:
+            head = look_head(tx, self.session)
+            row = tx.one("entry_time", project=head.project, session=head.key, seq=head.last_seq)
+        return row[0] if row else fallback_ms
 
     def _item(self, record: Record, body: bytes, session: str, time_ms: int) -> _Item:
         name = record.native_id
@@ -124,7 +135,7 @@ class Intake:
 
     def take(self, tx: Tx, origin: Origin) -> None:
         """Store the prepared records. May run again after a lost lock."""
-        self._reset()
+        self.reset()
         opened = self._open(tx, origin) if self.session is None else self._go_on(tx)
         items, fork = opened
         assert self.session is not None  # noqa: S101 - opened above
@@ -143,7 +154,8 @@ class Intake:
         )
         save_head(tx, head, touch=False)
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Forget what a unit did that was not committed."""
         self.added, self.known = self._counted
         if not self._resumed:
             self.session = self.source = None
@@ -183,6 +195,8 @@ class Intake:
         return items, fork
 
     def _project_of(self, tx: Tx, origin: Origin) -> int:
+        if self._project is not None:
+            return self._project  # that of the generation before
         if self._ledger._scope is not None:
             return self._ledger._scope
         name = mended(origin.project or "default")
@@ -365,6 +379,15 @@ class Intake:
             rows[row["call"]] = row
         if rows:
             tx.many("usage_set", list(rows.values()))
+
+
+def link_spawned(tx: Tx) -> None:
+    """Name the parents that came in later than what they spawned."""
+    for key, project, spawned_by in tx.all("session_orphans"):
+        parent, sign, call = spawned_by.partition("#")
+        row = tx.one("session_by_import", project=project, imported_from=parent)
+        if row is not None:
+            tx.run("session_spawned_by", session=key, spawned_by=f"{row[2]}{sign}{call}")
 
 
 def _meta(record: Record) -> bytes | None:

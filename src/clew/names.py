@@ -21,4 +21,4 @@ def checked(text: str | None, what: str, *, empty: bool = True) -> None:
 
 def mended(text: str) -> str:
     """The same text as far as both databases can hold it."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return text.replace("\0", "\ufffd").encode("utf-8", "backslashreplace").decode("utf-8")

@@ -27,6 +27,7 @@ from clew.importers.claude_records import (
     time_ms,
 )
 from clew.model import JSON, Origin
+from clew.names import mended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,13 +91,13 @@ def open(path: Path, state: bytes | None = None) -> ClaudeReader:
     if state is not None:
         return ClaudeReader.resume(state)
     if not path.name.startswith(_AGENT):
-        return ClaudeReader(Origin(path.stem, name))
+        return ClaudeReader(Origin(mended(path.stem), name))
     parent = _parent(path)
     meta = _meta(path)
     origin = Origin(
-        f"{parent}/{path.stem}" if parent else path.stem,
+        mended(f"{parent}/{path.stem}" if parent else path.stem),
         name,
-        parent=parent,
+        parent=parent and mended(parent),
         parent_call=text(meta, "toolUseId"),
         kind="subagent",
     )
