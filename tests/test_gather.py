@@ -417,16 +417,34 @@ def test_a_compaction_has_a_checkpoint_before_it(store: clew.Ledger) -> None:
     store.import_from(GOLDEN / "compaction.jsonl")
     (info,) = store.sessions()
     session = store.get(info.id)
-    made = session.checkpoints()[-1]
-    assert (made.reason, made.tokens_before) == (clew.Reason.AUTO, 155_000)
+    made = session.checkpoints()
+    assert [(c.reason, c.tokens_before) for c in made] == [
+        ("auto-threshold", None),
+        ("manual", 20_000),
+        ("auto-threshold", 155_000),
+    ]
     history, context = session.history(), session.context()
-    assert len(context) < len(history)
+    assert len(history) == info.messages > len(context) > 0
     assert context[0].summary, "the model begins at the summary"
-    assert history[0].text not in [message.text for message in context]
-    branch = session.branch(made)
-    assert [m.text for m in branch.context()] == [m.text for m in history[: len(branch.context())]]
+    assert history[0] not in context
+    early = session.branch(made[-1])
+    assert early.context() == history[:2]
     for provider in PROVIDERS:
         assert rules.check(provider, session.view(provider).request) == []
+
+
+def test_a_compaction_without_its_summary_hides_nothing_yet(
+    store: clew.Ledger, tmp_path: Path
+) -> None:
+    boundary = _record("z", "", after="b", role="system", sessionId="s", subtype="compact_boundary")
+    file = _write(tmp_path / "s.jsonl", [*_chat("a", "b"), boundary])
+    store.import_from(file)
+    session = _session(store, "s")
+    assert [m.text for m in session.context()] == ["says a", "says b"]
+    summary = _record("c", "in short", after="z", sessionId="s", isCompactSummary=True)
+    _write(file, [*_chat("a", "b"), boundary, summary])
+    store.import_from(file)
+    assert [m.text for m in session.context()] == ["in short"]
 
 
 @pytest.mark.parametrize("order", ["parent first", "child first"])

@@ -23,6 +23,7 @@ from clew.log import (
     Names,
     Place,
     Range,
+    before,
     last_of_kind,
     make_entry,
     path,
@@ -147,7 +148,8 @@ def context(tx: Tx, place: Place | None) -> list[Message]:
     overlay = entry(tx, at)
     summary = summary_of(overlay)
     if summary is None:
-        return messages
+        # A foreign summary stands in the next message; until that is there, nothing is hidden.
+        return messages or context(tx, before(tx, at))
     lead = Message(
         role="user",
         parts=(Text(summary),),
