@@ -26,7 +26,7 @@ from clew.errors import ClewError, Invalid
 from clew.log import Bodies, make_entry
 from clew.model import Entry, Hit, Kind, Message, Results
 from clew.search.documents import KINDS, answers, document, tools_of
-from clew.search.index import Doc, Filters, Index, IndexUnavailable, Match
+from clew.search.index import Doc, Filters, Index, IndexUnavailable, Match, Witness
 from clew.search.query import Node, parse
 from clew.search.snippet import pick, snippet
 from clew.window import parse_since
@@ -165,7 +165,8 @@ class Searcher:
             with self._database.read() as tx:
                 many = first or len(dirty) > HEADS_MAX
                 heads = tx.all("head_list") if many else _heads(tx, dirty)
-            if any(marks.get(key, 0) > last for key, last, _first in heads):
+                known = not first or self._knows(tx, self.index().witness())
+            if not known or any(marks.get(key, 0) > last for key, last, _first in heads):
                 # The ledger was put back to an earlier state beside a newer index.
                 self.index().clear()
                 marks, self._cursor = {}, -1
@@ -176,6 +177,9 @@ class Searcher:
             }
             self._dirty.update(late)
             return late
+
+    def _knows(self, tx: Tx, witness: Witness | None) -> bool:
+        return witness is None or _print(tx, witness.entry) == witness.print
 
     def catch_up(
         self, *, polite: bool = False, on_progress: Callable[[int, int], None] | None = None
@@ -203,18 +207,19 @@ class Searcher:
                 session = tx.one("session_by_key", session=key)
                 if session is None:
                     return
-                docs, last, count = self._documents(tx, session, done, polite)
-            if count == 0:
-                return
-            self.index().add(docs, {key: last})
-            done = last
+                docs, newest, done, count = self._documents(tx, session, done, polite)
+                if count == 0:
+                    return
+                witness = Witness(newest, _print(tx, newest))
+            self.index().add(docs, {key: done}, witness)
             yield count
             if count < BATCH:
                 return
 
     def _documents(
         self, tx: Tx, session: tuple[int, ...], done: int, polite: bool
-    ) -> tuple[list[Doc], int, int]:
+    ) -> tuple[list[Doc], int, int, int]:
+        """The documents, the id and number of the last entry looked at, and how many were."""
         key, project, name = session[0], session[1], str(session[2])
         bodies = Bodies(tx)
         rows = tx.all("entry_for_index", project=project, session=key, after=done, limit=BATCH)
@@ -227,7 +232,8 @@ class Searcher:
                 docs.append(Doc(row[0], project, key, entry.seq, entry.time_ms, tools, texts))
             if polite:
                 time.sleep(0)  # lets a writer have the interpreter between two documents
-        return docs, rows[-1][1] if rows else done, len(rows)
+        newest, last = rows[-1][:2] if rows else (0, done)
+        return docs, newest, last, len(rows)
 
     def rebuild(self, on_progress: Callable[[int, int], None] | None) -> int:
         """Forget the index and build it anew."""
@@ -408,6 +414,12 @@ def texts_of(entry: Entry, calls: Calls | None = None) -> tuple[dict[str, str], 
     if entry.format == "clew" and entry.kind == Kind.LABEL:
         return {"system": entry.data["title"]}, ()
     return {}, ()
+
+
+def _print(tx: Tx, entry: int) -> int:
+    """Some of an entry's chain as a number; -1 when there is no such entry."""
+    row = tx.one("entry_print", id=entry)
+    return int.from_bytes(bytes(row[0])[:7]) if row else -1
 
 
 def _heads(tx: Tx, keys: set[int]) -> list[tuple[int, int, int]]:

@@ -21,7 +21,16 @@ from psycopg_pool import PoolTimeout
 from clew.errors import ClewError, Unavailable
 from clew.search import words
 from clew.search.documents import KINDS, SPOKEN, passages
-from clew.search.index import RANK_WINDOW, Doc, Filters, IndexUnavailable, Match, Order, tool_word
+from clew.search.index import (
+    RANK_WINDOW,
+    Doc,
+    Filters,
+    IndexUnavailable,
+    Match,
+    Order,
+    Witness,
+    tool_word,
+)
 from clew.search.query import All, Either, Node, Words
 
 if TYPE_CHECKING:
@@ -119,7 +128,9 @@ class PostgresIndex:
 
     # --- feeding ---
 
-    def add(self, docs: Sequence[Doc], marks: Mapping[int, int]) -> None:
+    def add(
+        self, docs: Sequence[Doc], marks: Mapping[int, int], witness: Witness | None = None
+    ) -> None:
         """See `Index`."""
         newest = {doc.entry: doc for doc in docs}
         rows, fresh = [], 0
@@ -136,6 +147,10 @@ class PostgresIndex:
                 cursor.executemany(_INSERT, rows)
                 cursor.executemany(_MARK, sorted(marks.items()))
             _shift(connection, fresh - gone)
+
+    def witness(self) -> Witness | None:
+        """See `Index`: it is part of the same database."""
+        return None
 
     def marks(self) -> dict[int, int]:
         """See `Index`."""

@@ -35,6 +35,7 @@ from clew.search.index import (
     IndexUnavailable,
     Match,
     Order,
+    Witness,
 )
 from clew.search.query import Node, Words
 
@@ -213,7 +214,9 @@ class SQLiteIndex:
 
     # --- feeding ---
 
-    def add(self, docs: Sequence[Doc], marks: Mapping[int, int]) -> None:
+    def add(
+        self, docs: Sequence[Doc], marks: Mapping[int, int], witness: Witness | None = None
+    ) -> None:
         """See `Index`."""
         newest = {doc.entry: doc for doc in docs}
         made = []
@@ -230,6 +233,14 @@ class SQLiteIndex:
                 "ON CONFLICT(session) DO UPDATE SET seq = max(seq, excluded.seq)",
                 list(marks.items()),
             )
+            if witness is not None:
+                _bear(connection, witness)
+
+    def witness(self) -> Witness | None:
+        """See `Index`: this file and the ledger's are put back, and lost, one by one."""
+        with self._reading() as reader:
+            rows = dict(_rows(reader.connection, "SELECT name, value FROM state"))
+        return Witness(rows["witness"], rows["print"]) if "witness" in rows else None
 
     def marks(self) -> dict[int, int]:
         """See `Index`."""
@@ -417,6 +428,13 @@ def _second(time_ms: int) -> int:
 def _state(connection: apsw.Connection, name: str) -> int:
     ((value,),) = _rows(connection, "SELECT value FROM state WHERE name = ?", (name,))
     return int(value)
+
+
+def _bear(connection: apsw.Connection, witness: Witness) -> None:
+    known = _rows(connection, "SELECT value FROM state WHERE name = 'witness'")
+    if not known or known[0][0] < witness.entry:
+        rows = [("witness", witness.entry), ("print", witness.print)]
+        connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", rows)
 
 
 def _shift(connection: apsw.Connection, name: str, by: int) -> None:

@@ -66,6 +66,15 @@ class Match(msgspec.Struct, frozen=True):
     score: float = 0.0
 
 
+class Witness(msgspec.Struct, frozen=True):
+    """An entry that the index covers, and a number from its chain: a ledger that does not hold
+    just this entry is not, or no longer, the one that was indexed.
+    """
+
+    entry: int
+    print: int
+
+
 Order = Literal["rank", "newest"]
 
 RANK_WINDOW = 500
@@ -76,10 +85,15 @@ all matches of a common word takes 200 ms in a million documents, this takes 5."
 class Index(Protocol):
     """A full-text index. Methods raise `IndexUnavailable` when it cannot be used."""
 
-    def add(self, docs: Sequence[Doc], marks: Mapping[int, int]) -> None:
+    def add(
+        self, docs: Sequence[Doc], marks: Mapping[int, int], witness: Witness | None = None
+    ) -> None:
         """Index documents and move the marks (session -> complete up to seq), atomically.
-        An entry that is there already is replaced; a mark never goes back.
+        An entry that is there already is replaced; a mark never goes back, nor does the witness.
         """
+
+    def witness(self) -> Witness | None:
+        """The newest entry it covers; `None` where it cannot part from the ledger's state."""
 
     def marks(self) -> dict[int, int]:
         """Up to which seq each session is complete."""

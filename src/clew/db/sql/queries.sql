@@ -243,6 +243,9 @@ select distinct session from entry where id > :cursor;
 select project, session, seq, kind, role, time_ms, format, body, blob, source, start, bytes, meta
 from entry where id = :id;
 
+-- name: entry_print
+select chain from entry where id = :id;
+
 -- name: entry_for_index
 select id, seq, kind, role, time_ms, format, body, blob, source, start, bytes, meta
 from entry where project = :project and session = :session and seq > :after
