@@ -23,7 +23,7 @@ bench: .venv/dev.ready ## how fast it is on this machine
 	@$(PY) -m bench $(ARGS)
 
 torture: .venv/dev.ready ## long fault-injection runs
-	@CLEW_TORTURE=1 $(PY) -m pytest -m torture $(ARGS)
+	@CLEW_TORTURE=1 $(PY) -m pytest tests/torture -n logical --maxprocesses 8 --dist worksteal $(ARGS)
 
 docs: .venv/dev.ready ## write the reference pages anew from the code
 	@$(PY) scripts/make_docs.py
