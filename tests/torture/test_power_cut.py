@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 import clew
 import clew.db.wal
 
-from .disk import Ack
+from .disk import Ack, power_cut
 from .ledgers import NAME, assert_sound, assert_whole, reopen, say, url
 from .scale import LONG, scaled
 from .vfs import TortureVFS
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .disk import Log
 
 CUTS = scaled(60, 1000)
+SEARCH_EVERY = 4
 CUTS_PER_RUN = scaled(20, 25)
 APPENDS = 60
 LEDGER_FILES = (NAME, f"{NAME}-wal")
@@ -114,12 +116,22 @@ def _cuts(tmp_path: Path, durability: Durability) -> Iterator[int]:
             yield _check(tmp_path / f"cut{seed}", log, seed, upto)
 
 
-def _check(directory: Path, log: Log, seed: int, upto: int) -> int:
-    from .disk import power_cut
+def _assert_found(ledger: clew.Ledger) -> None:
+    """The index, which lost other writes than the log did, gives what the log holds."""
+    held = Counter[str]()
+    for info in ledger.sessions():
+        held.update(assert_whole(ledger.get(info.id)))
+    found = {writer: len(ledger.search(writer, limit=10_000).hits) for writer in held}
+    assert found == held
 
+
+def _check(directory: Path, log: Log, seed: int, upto: int) -> int:
     ledger = reopen(power_cut(log, seed, upto), directory)
     try:
-        return _lost(ledger, _promises(log, upto))
+        lost = _lost(ledger, _promises(log, upto))
+        if seed % SEARCH_EVERY == 0:
+            _assert_found(ledger)
+        return lost
     except AssertionError as error:
         error.add_note(f"seed {seed}, event {upto}; the disk is in {directory}")
         raise

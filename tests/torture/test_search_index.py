@@ -4,14 +4,19 @@ and it is built again from the log."""
 from __future__ import annotations
 
 import random
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 import clew
+from clew.db.search_sqlite import SQLiteIndex
+from clew.search.index import Doc, Filters
+from clew.search.query import parse
 
 from .children import Child
 from .ledgers import NAME, assert_sound, say, url
+from .scale import scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,3 +109,25 @@ def test_an_index_from_a_later_moment_is_noticed(tmp_path: Path) -> None:
             word: len(ledger.search(word, limit=100).hits) for word in ("old", "lost", "fresh")
         }
         assert found == {"old": 20, "lost": 0, "fresh": 40}
+
+
+def test_a_search_sees_one_moment_while_the_same_is_indexed_again(tmp_path: Path) -> None:
+    index = SQLiteIndex(str(tmp_path / INDEX))
+    docs = [Doc(n, 1, 1, n, 1_000, (), {"user": f"the word {n}"}) for n in range(1, 300)]
+    index.add(docs, {1: 299})
+    done = threading.Event()
+
+    def again() -> None:
+        while not done.is_set():
+            # In another order, so that the passages change their places within the second.
+            index.add(random.sample(docs, len(docs)), {1: 299})
+
+    thread = threading.Thread(target=again)
+    thread.start()
+    try:
+        for _ in range(scaled(80, 500)):
+            assert len(index.find(parse("word"), Filters(), order="rank", limit=1000)) == 299
+    finally:
+        done.set()
+        thread.join()
+        index.close()

@@ -198,6 +198,8 @@ class PostgresIndex:
             "until": TIME_MAX if filters.until_ms is None else filters.until_ms,
         }
         with self._connection() as connection, connection.transaction():
+            # One view for all statements: passages may be removed meanwhile.
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             if order == "newest":
                 return _newest(connection, values, limit)
             found = _window(connection, values, RANK_WINDOW)

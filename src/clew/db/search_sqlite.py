@@ -204,8 +204,12 @@ class SQLiteIndex:
                     yield _Reader(writer)
                 return
             try:
+                # One view for all statements: passages get other row ids when added again.
+                reader.connection.execute("BEGIN")
                 yield reader
             finally:
+                if reader.connection.in_transaction:
+                    reader.connection.execute("ROLLBACK")
                 with self._lock:
                     if inode == self._inode and not self._closed and self._writer is not None:
                         self._readers.append(reader)
