@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+import apsw
+import psycopg
 import pytest
 
 import clew
@@ -16,6 +18,8 @@ from .talk import said, turns, user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from clew.db import Tx
 
 KEPT = pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
 
@@ -144,6 +148,29 @@ def test_one_units_failure_leaves_its_companions_alone(ledger: clew.Ledger) -> N
     ]
     assert [len(said(session)) for session in sessions] == [1] * 5
     assert bad.head == head.position
+
+
+def test_no_error_of_a_driver_comes_out_of_a_shared_commit(ledger: clew.Ledger) -> None:
+    sessions = [ledger.create() for _ in range(3)]
+
+    def fail(_tx: Tx) -> None:
+        if ledger._database.dialect == "sqlite":
+            raise apsw.FullError("database or disk is full")
+        raise psycopg.errors.DiskFull("No space left on device")
+
+    jobs = [Job(_append(session), session._key) for session in sessions]
+    jobs.insert(1, Job(fail, sessions[0]._key))
+    writer = ledger._database._writer  # type: ignore[attr-defined]
+    writer._queue.extend(jobs)
+    with writer._lock:
+        writer._drain()
+    assert [type(job.error) for job in jobs] == [clew.Unavailable] * 4
+    assert all(job.finished for job in jobs)
+    assert [said(session) for session in sessions] == [[], [], []]
+
+
+def _append(session: clew.Session) -> Callable[[Tx], Any]:
+    return session._append_unit([message_draft(user("x"))], ANY, None)
 
 
 def test_a_listener_that_fails_does_not_cost_the_others_their_answer(

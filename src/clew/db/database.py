@@ -235,3 +235,14 @@ def run_jobs(tx: Tx, jobs: Iterable[Job], savepoint: Callable[[str], None]) -> N
             savepoint("rollback to unit")
             job.error = error
         savepoint("release unit")
+
+
+def raise_first(jobs: Iterable[Job], kind: type[BaseException]) -> None:
+    """Raise what a driver said inside a unit: it speaks of the transaction, not of the unit.
+
+    The job does not keep it, so that it gets the translated error as all the others do.
+    """
+    for job in jobs:
+        if isinstance(job.error, kind):
+            error, job.error = job.error, None
+            raise error

@@ -20,7 +20,18 @@ from psycopg import errors as pg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from clew.db import migrate
-from clew.db.database import Job, Row, Settings, Tx, Unit, Writer, pyformat, queries, run_jobs
+from clew.db.database import (
+    Job,
+    Row,
+    Settings,
+    Tx,
+    Unit,
+    Writer,
+    pyformat,
+    queries,
+    raise_first,
+    run_jobs,
+)
 from clew.errors import ClewError, Invalid, NotFound, ReadOnly, Unavailable
 
 T = TypeVar("T")
@@ -158,9 +169,7 @@ class Postgres:
             connection.execute(statement)
 
         run_jobs(tx, jobs, savepoint)
-        for job in jobs:
-            if isinstance(job.error, psycopg.Error):
-                raise job.error
+        raise_first(jobs, psycopg.Error)
 
     def _check_use(self) -> None:
         if self._closed:

@@ -21,7 +21,7 @@ import apsw
 
 from clew import canonical
 from clew.db import migrate
-from clew.db.database import Job, Row, Settings, Tx, Unit, Writer, queries, run_jobs
+from clew.db.database import Job, Row, Settings, Tx, Unit, Writer, queries, raise_first, run_jobs
 from clew.db.files import (
     DAMAGE,
     NETWORK_FILE_SYSTEMS,
@@ -241,6 +241,7 @@ class SQLite:
             jobs[0].value, jobs[0].error = jobs[0].unit(self._tx), None
         else:
             run_jobs(self._tx, jobs, self._script)
+            raise_first(jobs, apsw.Error)
         self._check_write()
         connection.execute("commit")
         if self._checkpointer is not None:
