@@ -26,6 +26,8 @@ INLINE_BYTES_MAX = 4096
 """Bodies above this go to the blob table, compressed, once."""
 BODY_BYTES_MAX = 64 * 1024 * 1024
 ZSTD_LEVEL = 3
+TOKENS_MAX = 2**48
+"""More tokens than any call has: a count above it is a fault of its source."""
 TOKENS_MAX = 2**53
 """A call that claims more is counted with this: sums stay in what the databases hold."""
 

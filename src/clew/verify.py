@@ -236,7 +236,12 @@ def _belongs(head: Head, told: _Told) -> str:
     return "root" if told.begins is None or told.begins.endswith(":0") else told.begins
 
 
-COUNTS = ("input", "output", "cache_read", "cache_write", "reasoning")
+USAGE = (
+    *("call", "seq", "time_ms", "model", "provider"),
+    *("input", "output", "cache_read", "cache_write", "reasoning", "cost"),
+)
+COUNTS = range(USAGE.index("input"), USAGE.index("cost"))
+MODEL, PROVIDER, COST = USAGE.index("model"), USAGE.index("provider"), USAGE.index("cost")
 
 
 def _usage(tx: Tx, head: Head) -> Iterator[str]:
@@ -245,33 +250,39 @@ def _usage(tx: Tx, head: Head) -> Iterator[str]:
     """
     derived, opaque = _derived_usage(tx, head)
     stored = {bytes(row[0]): row for row in tx.all("usage_list", session=head.key)}
-    for call, counts in derived.items():
+    for call, facts in derived.items():
         row = stored.pop(call, None) or tx.one("usage_get", project=head.project, call=call)
         if row is None:
             yield f"the tokens of call {call.hex()} are missing"
-        elif any(kept < count for kept, count in zip(row[5:10], counts, strict=True)):
+        elif any(row[at] < facts[at] for at in COUNTS):
+            yield f"the tokens of entry {row[1]} are fewer than its message says"
+        elif row[11] == head.key and not row[12] and list(row[1:11]) != facts[1:] and not opaque:
             yield f"the tokens of entry {row[1]} are not those of its message"
-        elif row[11] == head.key and tuple(row[5:10]) != counts and not row[12]:
-            yield f"the tokens of entry {row[1]} are more than its message says"
     if stored and not opaque:
         yield f"{len(stored)} calls are counted that no message tells of"
 
 
-def _derived_usage(tx: Tx, head: Head) -> tuple[dict[bytes, tuple[int, ...]], bool]:
-    found: dict[bytes, tuple[int, ...]] = {}
+def _derived_usage(tx: Tx, head: Head) -> tuple[dict[bytes, list[Any]], bool]:
+    """Each call's row as its messages tell it, and whether some of them cannot be read."""
+    found: dict[bytes, list[Any]] = {}
     opaque, after = False, head.first_seq - 1
     while after < head.last_seq:
-        entries = reading.own_log(tx, head, after, PAGE)
-        for entry in entries:
+        for entry in reading.own_log(tx, head, after, PAGE):
             if entry.body is None or entry.format == "raw":
                 opaque = True
                 continue
             usage = reading.decode(entry).usage if entry.role is not None else None
-            if usage is not None:
-                row = usage_row(head.project, head.key, head.id, entry.seq, 0, usage)
-                counts = tuple(row[name] for name in COUNTS)
-                known = found.get(row["call"], counts)
-                found[row["call"]] = tuple(map(max, counts, known))
+            if usage is None:
+                continue
+            told = usage_row(head.project, head.key, head.id, entry.seq, entry.time_ms, usage)
+            row = [told[name] for name in USAGE]
+            known = found.get(row[0], row)
+            for at in COUNTS:
+                row[at] = max(row[at], known[at])
+            row[MODEL] = row[MODEL] or known[MODEL]
+            row[PROVIDER] = known[PROVIDER]
+            row[COST] = max((c for c in (row[COST], known[COST]) if c is not None), default=None)
+            found[row[0]] = row
         after += PAGE
     return found, opaque
 

@@ -79,3 +79,11 @@ def test_search_that_is_off_says_so(url: str) -> None:
         ledger.create().append(user("x"))
         assert ledger.stats().search == "disabled"
         assert ledger.search("x").index == "disabled"
+
+
+def test_a_count_that_no_call_can_have_does_not_cost_the_message(ledger: clew.Ledger) -> None:
+    usage = {"input_tokens": 10**30, "output_tokens": 3}
+    message = {"role": "assistant", "id": "m1", "model": "m", "content": "hi", "usage": usage}
+    ledger.create().append(message)
+    (row,) = ledger.usage(by="model")
+    assert (row.calls, row.output) == (1, 3)
