@@ -259,18 +259,28 @@ class Searcher:
         filters = self._filters(question)
         if not self.enabled:
             return Results((), "disabled")
-        late = self.behind()
-        waiting = sum(last - done for done, last in late.values())
-        if 0 < waiting <= INLINE_MAX and self._database.writable:
-            self.catch_up()
-            late, waiting = {}, 0
-        found = self.index().find(node, filters, order=question.order, limit=question.limit)
+        try:
+            late = self.behind()
+            waiting = sum(last - done for done, last in late.values())
+            if 0 < waiting <= INLINE_MAX and self._database.writable:
+                self.catch_up()
+                late, waiting = {}, 0
+            found = self.index().find(node, filters, order=question.order, limit=question.limit)
+            empty = not found and self.index().count() == 0
+        except IndexUnavailable:
+            if self._database.writable:
+                raise
+            # Who only reads cannot make an index: the log itself is searched, from its end.
+            late, found, empty = self._everything(), [], False
+            waiting = sum(last - done for done, last in late.values())
         tail, unseen = self._tail(node, filters, late) if waiting else ([], 0)
         hits = self._hits(node, filters, _merge(found, tail, question))
-        state = "behind" if waiting else "current"
-        if not hits and not waiting and self.index().count() == 0:
-            state = "empty"
+        state = "behind" if waiting else "empty" if empty else "current"
         return Results(tuple(hits), state, waiting, unseen)
+
+    def _everything(self) -> dict[int, tuple[int, int]]:
+        with self._database.read() as tx:
+            return {key: (first - 1, last) for key, last, first in tx.all("head_list")}
 
     def _filters(self, question: Question) -> Filters:
         kinds = question.kinds

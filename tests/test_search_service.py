@@ -1,7 +1,10 @@
-"""A tool's results are found by its name although they carry only the id of the call."""
+"""Search as the ledger offers it, beyond what its index finds."""
 
 from __future__ import annotations
 
+import pytest
+
+import clew
 from clew import Ledger
 
 
@@ -28,3 +31,16 @@ def test_undo_takes_the_whole_turn_and_not_the_last_result(ledger: Ledger) -> No
     session.append({"role": "user", "content": [result]})
     session.undo()
     assert session.head is None
+
+
+def test_a_reader_without_an_index_searches_the_log(url: str) -> None:
+    if ":memory:" in url:
+        pytest.skip("a ledger in memory cannot be opened twice")
+    with clew.open(url, search=False) as ledger:
+        ledger.create().append({"role": "user", "content": "zebra crossing"})
+    with clew.open(url, search=True):
+        pass
+    with clew.open(url, read_only=True) as ledger:
+        found = ledger.search("zebra")
+    assert [hit.seq for hit in found.hits] == [1]
+    assert (found.index, found.behind, found.unseen) == ("behind", 1, 0)
