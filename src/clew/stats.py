@@ -103,10 +103,10 @@ def usage(
             since_ms=parse_since(str(since), now) if since is not None else None,
             until_ms=parse_since(str(until), now) if until is not None else None,
         )
-    sums: dict[str, UsageRow] = {}
-    for row in rows:
-        key = groups[by](row)
-        _add(sums.setdefault(key, UsageRow(key)), row)
+        sums: dict[str, UsageRow] = {}
+        for row in rows:
+            key = groups[by](row)
+            _add(sums.setdefault(key, UsageRow(key)), row)
     return [sums[key] for key in sorted(sums)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,11 @@ DAMAGE = (
 )
 """What only a file that was changed from outside brings about: every statement fits the schema,
 all text is UTF-8, what is decoded was encoded here or looked at before it was stored."""
+
+ODD = (TypeError, ValueError, OverflowError, LookupError, AttributeError)
+"""What a value of a type that nobody stored there brings about, or a fault of ours."""
+LOOK_SECONDS = 2.0
+"""How long an error may be held up to find out which of the two it is."""
 
 
 def parse_url(url: str) -> tuple[str, str | None]:
@@ -91,6 +97,21 @@ def meaning(path: str, error: Exception, stop: Callable[[str], None] | None = No
     if isinstance(error, (apsw.CantOpenError, OSError)):
         return Unavailable(f"{path} cannot be opened ({error}): check its folder and rights")
     return ClewError(f"{path}: {error}")
+
+
+def wrong_pages(connection: apsw.Connection) -> str:
+    """What SQLite itself finds wrong in a file; "" when nothing in the time that it is given."""
+    deadline = time.monotonic() + LOOK_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    try:
+        found = str(connection.pragma("quick_check(1)"))
+    except apsw.InterruptError:
+        return ""
+    except apsw.Error as error:
+        return str(error)
+    finally:
+        connection.set_progress_handler(None)
+    return "" if found == "ok" else found
 
 
 @contextmanager

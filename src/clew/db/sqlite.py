@@ -25,11 +25,13 @@ from clew.db.database import Job, Row, Settings, Tx, Unit, Writer, queries, rais
 from clew.db.files import (
     DAMAGE,
     NETWORK_FILE_SYSTEMS,
+    ODD,
     file_system,
     make_private,
     meaning,
     parse_url,
     translated,
+    wrong_pages,
 )
 from clew.db.wal import Checkpointer
 from clew.errors import ClewError, Damaged, Invalid, NotFound, ReadOnly, Unavailable
@@ -195,6 +197,12 @@ class SQLite:
         except Damaged as error:
             self.stop(str(error))
             raise
+        except ODD as error:
+            wrong = wrong_pages(connection)
+            if not wrong:
+                raise
+            self.stop(f"{self.path} is damaged ({wrong}): writing stopped; run `clew verify`")
+            raise Damaged(self.why_read_only) from error
         finally:
             if connection.in_transaction:
                 connection.execute("rollback")
