@@ -31,7 +31,7 @@ def run(url: str, test: Callable[[aio.AsyncLedger], Coroutine[Any, Any, None]]) 
     async def main() -> None:
         async with await aio.open(url) as ledger:
             await test(ledger)
-            report = await ledger.call(clew.Ledger.verify)
+            report = await ledger.verify()
             assert report.ok, report.problems
 
     asyncio.run(main())
@@ -293,3 +293,9 @@ def test_a_loop_that_ends_early_does_not_stop_the_writer(url: str) -> None:
         assert ledger.verify().ok
     finally:
         ledger.close()
+
+
+def test_every_verb_has_its_twin() -> None:
+    for awaited, plain in ((aio.AsyncLedger, clew.Ledger), (aio.AsyncSession, clew.Session)):
+        verbs = {name for name in vars(plain) if not name.startswith("_")}
+        assert verbs - set(dir(awaited)) <= {"sync", "head", "config"}

@@ -12,7 +12,8 @@ that reads runs in a thread. A cancelled task waits until the outcome of its wri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -20,12 +21,35 @@ from clew import ledger as sync
 from clew.compaction import KEEP_TOKENS, Summarize, checked_reason
 from clew.db import Tx
 from clew.errors import Invalid
-from clew.model import Checkpoint, Entry, Message, Move, Position, Reason, Results, SessionInfo
+from clew.model import JSON, Checkpoint, Entry, Move, Position, Reason, SessionInfo
 from clew.session import ANY, At, RawMessage, Session, _Any
-from clew.view import View
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+
+def _in_thread(
+    verb: Callable[Concatenate[sync.Ledger, P], T],
+) -> Callable[Concatenate[AsyncLedger, P], Coroutine[Any, Any, T]]:
+    """A verb of `clew.Ledger`, run in a thread."""
+
+    @functools.wraps(verb)
+    async def run(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(verb, self.sync, *args, **kwargs)
+
+    return run
+
+
+def _of_session(
+    verb: Callable[Concatenate[Session, P], T],
+) -> Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, T]]:
+    """A verb of `clew.Session`, run in a thread."""
+
+    @functools.wraps(verb)
+    async def run(self: AsyncSession, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(verb, self.sync, *args, **kwargs)
+
+    return run
 
 
 async def open(url: str | None = None, **options: Any) -> AsyncLedger:
@@ -38,15 +62,6 @@ class AsyncLedger:
 
     def __init__(self, ledger: sync.Ledger) -> None:
         self.sync = ledger
-
-    async def call(
-        self,
-        verb: Callable[Concatenate[sync.Ledger, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Any verb of `clew.Ledger` in a thread: `await ledger.call(clew.Ledger.verify)`."""
-        return await asyncio.to_thread(verb, self.sync, *args, **kwargs)
 
     async def session(self, *, frontend: str, user: str, **options: Any) -> AsyncSession:
         """See `Ledger.session`."""
@@ -61,13 +76,30 @@ class AsyncLedger:
         """See `Ledger.get`."""
         return AsyncSession(await asyncio.to_thread(self.sync.get, id))
 
-    async def sessions(self, **filters: Any) -> list[SessionInfo]:
-        """See `Ledger.sessions`."""
-        return await asyncio.to_thread(self.sync.sessions, **filters)
+    sessions = _in_thread(sync.Ledger.sessions)
+    projects = _in_thread(sync.Ledger.projects)
+    search = _in_thread(sync.Ledger.search)
+    reindex = _in_thread(sync.Ledger.reindex)
+    index_now = _in_thread(sync.Ledger.index_now)
+    import_from = _in_thread(sync.Ledger.import_from)
+    source_bytes = _in_thread(sync.Ledger.source_bytes)
+    trajectory = _in_thread(sync.Ledger.trajectory)
+    export = _in_thread(sync.Ledger.export)
+    audit = _in_thread(sync.Ledger.audit)
+    verify = _in_thread(sync.Ledger.verify)
+    stats = _in_thread(sync.Ledger.stats)
+    usage = _in_thread(sync.Ledger.usage)
+    erase = _in_thread(sync.Ledger.erase)
+    backup = _in_thread(sync.Ledger.backup)
+    gc = _in_thread(sync.Ledger.gc)
+    retain = _in_thread(sync.Ledger.retain)
+    pin = _in_thread(sync.Ledger.pin)
+    archive = _in_thread(sync.Ledger.archive)
+    sync_to_disk = _in_thread(sync.Ledger.sync)
 
-    async def search(self, query: str, **filters: Any) -> Results:
-        """See `Ledger.search`."""
-        return await asyncio.to_thread(self.sync.search, query, **filters)
+    def evict(self, ids: Iterable[str]) -> int:
+        """See `Ledger.evict`."""
+        return self.sync.evict(ids)
 
     async def close(self) -> None:
         """See `Ledger.close`."""
@@ -167,17 +199,11 @@ class AsyncSession:
         """See `Session.branch`."""
         return AsyncSession(await self._later(self._queue().branch(at, **options)))
 
-    async def clear(self) -> Move:
-        """See `Session.clear`."""
-        return await asyncio.to_thread(self.sync.clear)
+    clear = _of_session(Session.clear)
 
-    async def reset(self, *, keep_config: bool = True) -> Move:
-        """See `Session.reset`."""
-        return await asyncio.to_thread(self.sync.reset, keep_config=keep_config)
+    reset = _of_session(Session.reset)
 
-    async def replace_history(self, messages: Iterable[Mapping[str, Any]]) -> Move:
-        """See `Session.replace_history`."""
-        return await asyncio.to_thread(self.sync.replace_history, messages)
+    replace_history = _of_session(Session.replace_history)
 
     async def transfer_to(self, *, frontend: str, user: str, **options: Any) -> AsyncSession:
         """See `Session.transfer_to`."""
@@ -186,9 +212,7 @@ class AsyncSession:
         )
         return self if found is self._deferred else AsyncSession(found)
 
-    async def repair(self) -> Entry | None:
-        """See `Session.repair`."""
-        return await asyncio.to_thread(self.sync.repair)
+    repair = _of_session(Session.repair)
 
     async def set_config(self, key: str, value: Any) -> None:
         """`session.config[key] = value`."""
@@ -223,21 +247,26 @@ class AsyncSession:
         """See `Session.head`."""
         return await asyncio.to_thread(lambda: self.sync.head)
 
-    async def history(self) -> list[Message]:
-        """See `Session.history`."""
-        return await asyncio.to_thread(self.sync.history)
+    async def info(self) -> SessionInfo:
+        """See `Session.info`."""
+        return await asyncio.to_thread(lambda: self.sync.info)
 
-    async def tail(self, count: int) -> list[Message]:
-        """See `Session.tail`."""
-        return await asyncio.to_thread(self.sync.tail, count)
+    async def config(self) -> dict[str, JSON]:
+        """The settings in force; change them with `set_config`."""
+        return await asyncio.to_thread(lambda: dict(self.sync.config))
 
-    async def view(self, provider: str = "anthropic", *, max_tokens: int | None = None) -> View:
-        """See `Session.view`."""
-        return await asyncio.to_thread(self.sync.view, provider, max_tokens=max_tokens)
-
-    async def checkpoints(self) -> list[Checkpoint]:
-        """See `Session.checkpoints`."""
-        return await asyncio.to_thread(self.sync.checkpoints)
+    history = _of_session(Session.history)
+    tail = _of_session(Session.tail)
+    entries = _of_session(Session.entries)
+    entry = _of_session(Session.entry)
+    view = _of_session(Session.view)
+    context = _of_session(Session.context)
+    checkpoints = _of_session(Session.checkpoints)
+    get_checkpoint = _of_session(Session.get_checkpoint)
+    moves = _of_session(Session.moves)
+    diff = _of_session(Session.diff)
+    label = _of_session(Session.label)
+    lease = _of_session(Session.lease)
 
     def close(self) -> None:
         """See `Session.close`."""

@@ -7,6 +7,7 @@ kept.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 
@@ -16,6 +17,9 @@ from clew import canonical, shapes
 from clew.errors import Invalid
 from clew.log import Draft
 from clew.model import JSON, Kind, Message, ToolResult
+
+TIME_MS_MAX = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,11 +41,20 @@ def message_draft(
     return Draft(
         kind=Kind.MESSAGE,
         role=entry_role(decoded),
-        time_ms=canonical.now_ms() if time_ms is None else time_ms,
+        time_ms=canonical.now_ms() if time_ms is None else _checked_time(time_ms),
         format=form,
         body=body,
         usage=decoded.usage,
     )
+
+
+def _checked_time(time_ms: object) -> int:
+    if type(time_ms) is not int or not 0 <= time_ms <= TIME_MS_MAX:
+        raise Invalid(
+            f"time_ms={time_ms!r}: give whole milliseconds since 1970 (UTC), "
+            "as int(datetime.timestamp() * 1000) does"
+        )
+    return time_ms
 
 
 def entry_role(message: Message) -> str:
@@ -85,7 +98,13 @@ def _read(message: Mapping[str, JSON] | str | bytes) -> tuple[bytes, JSON]:
 
 
 def _encode_message(message: Mapping[str, JSON]) -> bytes:
-    body = _as_json(message)
+    try:
+        body = _encode(message)
+    except UnicodeEncodeError:
+        # Half a character, as a cut-off answer holds it: JSON can say it, by its escape.
+        body = json.dumps(message, separators=(",", ":")).encode()
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        body = _as_json(message)
     # The encoder writes what JSON has no number for as null: only then is it worth a look.
     if b"null" in body and _holds_no_number(message):
         raise Invalid("a number in it is NaN or infinite, which JSON does not have: leave it out")

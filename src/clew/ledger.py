@@ -217,7 +217,7 @@ class Ledger:
                 spawned=int(spawned),
                 before_ms=after.updated_ms if after else None,
                 before_key=before_key,
-                limit=limit,
+                limit=names.bounded(limit),
             )
         return [reading.info_row(row) for row in rows]
 
@@ -366,7 +366,7 @@ class Ledger:
         owner = self._known_project(project)
         key = self.get(session)._key if session else None
         with self._database.read() as tx:
-            return audit_records(tx, owner, key, action, since_ms, limit)
+            return audit_records(tx, owner, key, action, since_ms, names.bounded(limit))
 
     def verify(
         self, *, audit_only: bool = False, on_progress: Callable[[int, int], None] | None = None
@@ -406,7 +406,8 @@ class Ledger:
 
         What a branch still shares stays unless `with_branches`; the report names it, and the
         back-ups that still hold it. The chain keeps verifying; a keyed mark keeps the next
-        import from bringing it back.
+        import from bringing it back. A copy of the history under another id is another
+        session: erase that too.
         """
         from clew.erase import erase
 

@@ -1,4 +1,4 @@
-"""What may stand as a name in the ledger: text that both databases can hold."""
+"""What may stand as a name or a number in the ledger: what both databases can hold."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ def checked(text: str | None, what: str, *, empty: bool = True) -> None:
 def mended(text: str) -> str:
     """The same text as far as both databases can hold it."""
     return text.replace("\0", "\ufffd").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+LIMIT_MAX = 1_000_000_000
+"""More rows than this are never asked for at once."""
+
+
+def bounded(limit: int) -> int:
+    """A limit as the databases take it. Raises `Invalid` for one that asks for nothing."""
+    if type(limit) is not int or limit < 1:
+        raise Invalid(f"limit={limit!r}: ask for at least one")
+    return min(limit, LIMIT_MAX)

@@ -25,6 +25,7 @@ from clew.erase import finish
 from clew.errors import ClewError, Invalid
 from clew.log import Bodies, make_entry
 from clew.model import Entry, Hit, Kind, Message, Results
+from clew.names import bounded
 from clew.search.documents import KINDS, answers, document, tools_of
 from clew.search.index import Doc, Filters, Index, IndexUnavailable, Match, Witness
 from clew.search.query import Node, parse
@@ -265,7 +266,9 @@ class Searcher:
             if 0 < waiting <= INLINE_MAX and self._database.writable:
                 self.catch_up()
                 late, waiting = {}, 0
-            found = self.index().find(node, filters, order=question.order, limit=question.limit)
+            found = self.index().find(
+                node, filters, order=question.order, limit=bounded(question.limit)
+            )
             empty = not found and self.index().count() == 0
         except IndexUnavailable:
             if self._database.writable:
@@ -292,8 +295,7 @@ class Searcher:
                 raise Invalid(f"role={question.role!r} is not one of {', '.join(ROLES)}")
             of_role = ROLES[question.role]
             kinds = tuple(k for k in kinds if k in of_role) if kinds else of_role
-        if question.limit < 1:
-            raise Invalid(f"limit={question.limit}: ask for at least one hit")
+        bounded(question.limit)
         ledger, now = self._ledger, now_ms()
         return Filters(
             project=ledger._known_project(question.project),

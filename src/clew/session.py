@@ -41,6 +41,7 @@ from clew.model import (
     SessionInfo,
     ToolResult,
 )
+from clew.names import bounded
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger
@@ -132,7 +133,7 @@ class Session:
     def checkpoints(self, *, limit: int = 1000) -> list[Checkpoint]:
         """The session's checkpoints, newest first."""
         with self._read() as tx:
-            return checkpoints.listed(tx, self._key, limit)
+            return checkpoints.listed(tx, self._key, bounded(limit))
 
     def get_checkpoint(self, id: str) -> Checkpoint:
         """One checkpoint by its id or a prefix that is unique in the session."""
@@ -142,7 +143,7 @@ class Session:
     def moves(self, *, limit: int = 1000) -> list[Move]:
         """Where the head went other than forward, newest first."""
         with self._read() as tx:
-            return reading.move_list(tx, self._key, limit)
+            return reading.move_list(tx, self._key, bounded(limit))
 
     def diff(self, a: At, b: At) -> Diff:
         """What the path to `b` holds that the path to `a` does not, and the other way round."""

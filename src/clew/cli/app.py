@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,6 +90,8 @@ class App(click.Group):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         words = sys.argv[1:] if args is None else args
+        # A polite kill ends like Ctrl-C: what is half-written is taken away.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             code = super().main(args, prog_name, standalone_mode=False, **extra)
         except Exception as error:  # noqa: BLE001 - the end of the line: it is told, once
