@@ -8,20 +8,37 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+import clew
 from clew import errors
 from clew.cli import main as command_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATIONS = ROOT / "src" / "clew" / "db" / "sql" / "migrations"
 NOTICE = "Made by `make docs` from the code; not edited by hand."
+RECORDS: tuple[type, ...] = (
+    clew.Message,
+    clew.Entry,
+    clew.Position,
+    clew.SessionInfo,
+    clew.Checkpoint,
+    clew.Move,
+    clew.Results,
+    clew.Hit,
+    clew.Usage,
+    clew.AuditRecord,
+    clew.Kind,
+    clew.Reason,
+    clew.Status,
+)
 WIDTH = 88  # columns, so that a page does not depend on the terminal it was made in
 
 
@@ -29,6 +46,7 @@ def pages() -> dict[str, str]:
     """Every reference page as `path from the root of the repository: text`."""
     return {
         "docs/reference/cli.md": _page("The command line", _command_line()),
+        "docs/reference/library.md": _page("The library", _library()),
         "docs/reference/errors.md": _page("Errors", _errors()),
         "docs/reference/schema.md": _page("Tables", _schema()),
     }
@@ -57,6 +75,42 @@ def _command(context: click.Context) -> Iterator[str]:
             command = context.command.get_command(context, name)
             if command is not None and not command.hidden:
                 yield from _command(click.Context(command, parent=context, info_name=name))
+
+
+def _library() -> Iterator[str]:
+    """Public functions and classes with their signatures and docstrings."""
+    yield "Under `clew.aio` the same verbs are awaited: `ledger = await clew.aio.open(…)`."
+    yield from _callable("clew.open", clew.open)
+    for kind in (clew.Ledger, clew.Session):
+        yield f"## {kind.__name__}"
+        yield inspect.getdoc(kind) or ""
+        for name, member in vars(kind).items():
+            if name.startswith("_") and name not in ("__enter__",):
+                continue
+            if isinstance(member, property):
+                yield f"### {kind.__name__}.{name}"
+                yield inspect.getdoc(member) or ""
+            elif inspect.isfunction(member) and inspect.getdoc(member):
+                yield from _callable(f"{kind.__name__}.{name}", member)
+    for record in RECORDS:
+        yield f"## {record.__name__}"
+        yield inspect.getdoc(record) or ""
+        if issubclass(record, Enum):
+            yield ", ".join(f"`{one.value}`" for one in record)
+        else:
+            fields = inspect.get_annotations(record)
+            yield ", ".join(f"`{name}: {kind}`" for name, kind in fields.items())
+
+
+def _callable(name: str, verb: Callable[..., object]) -> Iterator[str]:
+    signature = str(inspect.signature(verb))
+    signature = re.sub(r"\(self(, /)?(, )?", "(", signature)
+    signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", signature)
+    signature = re.sub(r"<function (\w+) at 0x\w+>", r"\1", signature)
+    signature = re.sub(r"At \| _Any = <\S+ object at 0x\w+>", "At = (anywhere)", signature)
+    yield f"### {name}"
+    yield _code("\n    ".join(textwrap.wrap(name.rpartition(".")[2] + signature, WIDTH)), "python")
+    yield inspect.getdoc(verb) or ""
 
 
 def _errors() -> Iterator[str]:

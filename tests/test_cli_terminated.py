@@ -20,7 +20,17 @@ def test_sigterm_takes_the_half_written_file_away(tmp_path: Path) -> None:
             session = ledger.create()
             session.extend([{"role": "user", "content": "some words " * 2000}] * 20)
     target = tmp_path / "out" / "a.jsonl"
-    command = [sys.executable, "-c", RUN, "--db", str(db), "export", "trajectory", "-o", target]
+    command = [
+        sys.executable,
+        "-c",
+        RUN,
+        "--db",
+        str(db),
+        "export",
+        "trajectory",
+        "-o",
+        str(target),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 30
         while process.poll() is None and time.monotonic() < deadline:

@@ -44,8 +44,9 @@ def search(
 ) -> int:
     """Search all sessions, on every branch, compacted or not.
 
-    Words are all to be found; "a phrase", prefix*, OR, NOT and parentheses work. Exit code 1
-    when nothing is found.
+    Words are all to be found; "a phrase", prefix*, OR, NOT and parentheses work; -word means
+    NOT word, so quote what has a dash in front: '"compose up -d"'. Exit code 1 when nothing
+    is found.
     """
     from clew.cli import find
 
