@@ -166,7 +166,7 @@ def add(
         number=head.audit_number + 1,
         created_ms=now,
     )
-    names = Names(tx)
+    names = Names(tx, head)
     at = names.position(pre)
     audit.record(
         tx,
@@ -255,7 +255,7 @@ def _carried(tx: Tx, head: Head, base: Place | None) -> list[Message]:
 def _moved_on(tx: Tx, head: Head, what: str) -> Conflict:
     return Conflict(
         f"session {head.id} {what} while its summary was being written: nothing was compacted",
-        head=Names(tx).position(head.place),
+        head=Names(tx, head).position(head.place),
     )
 
 
@@ -282,7 +282,7 @@ def branch(
     address: tuple[str | None, str | None],
 ) -> int:
     """Add a session that stands at `place` of another; gives its key."""
-    names = Names(tx)
+    names = Names(tx, source)
     at = names.position(place)
     if place is not None and names.project(place.session) != source.project:
         raise Invalid("a branch stays in its project: export and import to copy between projects")

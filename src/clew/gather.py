@@ -21,9 +21,10 @@ import zstandard
 
 from clew import canonical, importers
 from clew.db import Tx
-from clew.errors import Conflict, Damaged, Invalid, NotFound, Stale
-from clew.intake import Intake, Piece, link_spawned
+from clew.errors import ClewError, Conflict, Damaged, Invalid, NotFound, Stale
+from clew.intake import Intake, Overtaken, Piece, link_spawned
 from clew.log import unpack
+from clew.model import Kind
 from clew.names import mended
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1024 * 1024
 BATCH_BYTES = 4 * 1024 * 1024
 """So much of a source goes into one transaction."""
+HELD_BYTES_MAX = 64 * 1024 * 1024
+"""A file that says nothing for so long is taken as it is."""
 FRAME_BYTES = 256 * 1024
 FRAME_LEVEL = 3
 NOT_ALL_READ = -1
@@ -103,17 +106,32 @@ def gather(
     for number, work in enumerate(works):
         if on_progress:
             on_progress(Progress(number, len(works), done, total, str(work.path)))
-        try:
-            _import_file(ledger, work, report)
-        except (OSError, Invalid, Conflict, NotFound, Stale) as error:
-            # One bad file, or a session that takes no more, must not cost the others.
-            report.notes.append(Note(_name(work.path), None, f"not read: {error}"))
+        _try_file(ledger, work, report)
         done += work.size
     if report.sessions_new:
         ledger._run(link_spawned, 0)
     if on_progress:
         on_progress(Progress(len(works), len(works), total, total, ""))
     return report
+
+
+def _try_file(ledger: Ledger, work: _Work, report: Imported) -> None:
+    """One bad file, or a session that takes no more, must not cost the others. What is wrong
+    with the ledger itself is raised.
+    """
+    try:
+        _import_file(ledger, work, report)
+        return
+    except Overtaken as error:
+        report.unchanged += 1
+        text = f"left alone: {error}"
+    except (OSError, Invalid, Conflict, NotFound, Stale) as error:
+        text = f"not read: {error}"
+    except ClewError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a hostile file brings about
+        text = f"not read: {type(error).__name__}: {error}"
+    report.notes.append(Note(_name(work.path), None, mended(text)))
 
 
 def _find(root: Path, name: str | None) -> Iterator[tuple[Importer, Path]]:
@@ -175,17 +193,41 @@ def _import_file(ledger: Ledger, work: _Work, report: Imported) -> None:
         intake, reader, hasher = _begin(ledger, work, file, report)
         file.seek(reader.consumed)
         try:
+            held = _Batch()
             for batch, tail in _batches(file, reader, hasher):
-                report.bytes += batch.bytes
-                report.records += len(batch.pieces)
+                if _held_back(intake, reader, held, batch):
+                    continue
+                batch, held = held, _Batch()
                 if reader.origin.native_id and intake.refused(reader.origin):
                     note = "it was erased here and is not brought back"
                     report.notes.append(Note(_name(work.path), None, note))
                     return
                 _store(ledger, work, intake, reader, (batch, tail, hasher.digest()), report)
+                report.bytes += batch.bytes
+                report.records += len(batch.pieces)
+            if held.bytes or reader.consumed == 0:
+                note = "nothing is said in it yet: read when there is"
+                report.notes.append(Note(_name(work.path), None, note))
         finally:
             # Batches that were stored count, whatever became of the one behind them.
             _count(work, intake, report)
+
+
+def _held_back(intake: Intake, reader: Reader, held: _Batch, batch: _Batch) -> bool:
+    """Add a batch to those that wait; true while all of them must. A session is not made
+    before its project is known or something is said: read in pieces or at once, a file gives
+    the same.
+    """
+    held.pieces += batch.pieces
+    held.frames += batch.frames
+    held.bytes += batch.bytes
+    return (
+        intake.session is None
+        and not intake.placed
+        and reader.origin.project is None
+        and held.bytes < HELD_BYTES_MAX
+        and all(piece.record.kind is not Kind.MESSAGE for piece in held.pieces)
+    )
 
 
 def _count(work: _Work, intake: Intake, report: Imported) -> None:
@@ -216,7 +258,9 @@ def _begin(
                 pass  # another version's state: read again from the start
             else:
                 return (
-                    Intake(ledger, work.importer.name, name, key, session, project),
+                    Intake(
+                        ledger, work.importer.name, name, key, session, project, read_to=read_to
+                    ),
                     reader,
                     hasher,
                 )
@@ -344,7 +388,7 @@ def _store(
         tx.run("source_read", source=intake.source, **progress)
 
     ledger._run(unit, intake.session or 0)
-    intake.stored()
+    intake.stored(reader.consumed)
     if intake.session and ledger._searcher is not None:
         ledger._searcher.wrote(intake.session)
     if note:

@@ -15,6 +15,7 @@ import msgspec
 from clew import audit, canonical, checkpoints
 from clew.db import Tx
 from clew.erase import was_erased
+from clew.errors import Conflict
 from clew.log import (
     Draft,
     Head,
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from clew.ledger import Ledger
 
 NATIVE_BYTES = 16
+
+
+class Overtaken(Conflict):
+    """Somebody else reads this source too, and is further on."""
 
 
 class Piece(msgspec.Struct):
@@ -67,11 +72,14 @@ class Intake:
         project: int | None = None,
         *,
         generation: int = 1,
+        read_to: int = 0,
     ) -> None:
         self._ledger = ledger
         self._importer = importer
         self._path = path
         self._generation = generation
+        self._given = project
+        """The project of the generation before: one that a lost unit made must not stay."""
         self._project = project
         self._items: list[_Item] = []
         self._resumed = source is not None
@@ -81,7 +89,13 @@ class Intake:
         self.added = 0
         self.known = 0
         self.notes: list[tuple[int, str]] = []
-        self._counted = (0, 0)
+        self._counted = (0, 0, 0)
+        self._read_to = read_to
+
+    @property
+    def placed(self) -> bool:
+        """True when the project does not have to come from the records."""
+        return self._project is not None or self._ledger._scope is not None
 
     def refused(self, origin: Origin) -> bool:
         """True when this session was erased here: it does not come back by itself."""
@@ -136,6 +150,9 @@ class Intake:
     def take(self, tx: Tx, origin: Origin) -> None:
         """Store the prepared records. May run again after a lost lock."""
         self.reset()
+        if self.session is not None:
+            lock_head(tx, self.session)
+        self._check_alone(tx)
         opened = self._open(tx, origin) if self.session is None else self._go_on(tx)
         items, fork = opened
         assert self.session is not None  # noqa: S101 - opened above
@@ -156,15 +173,28 @@ class Intake:
 
     def reset(self) -> None:
         """Forget what a unit did that was not committed."""
-        self.added, self.known = self._counted
+        self.added, self.known, kept = self._counted
+        del self.notes[kept:]
         if not self._resumed:
             self.session = self.source = None
             self.created = False
+            self._project = self._given
 
-    def stored(self) -> None:
-        """The transaction was committed."""
-        self._counted = (self.added, self.known)
+    def stored(self, read_to: int) -> None:
+        """The transaction was committed: the source is read up to `read_to`."""
+        self._counted = (self.added, self.known, len(self.notes))
+        self._read_to = read_to
         self._resumed = True
+
+    def _check_alone(self, tx: Tx) -> None:
+        """Raise `Overtaken` when another import took what this one is about to."""
+        row = tx.one("source_get", importer=self._importer, path=self._path)
+        if self.source is None:
+            lost = row is not None and row[3] >= self._generation
+        else:
+            lost = row is None or (row[0], row[5]) != (self.source, self._read_to)
+        if lost:
+            raise Overtaken("another import is reading it")
 
     def _open(self, tx: Tx, origin: Origin) -> tuple[list[_Item], Place | None]:
         """Find or make the session; gives the records to add and the fork point, if any."""

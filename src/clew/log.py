@@ -243,7 +243,7 @@ def record_move(
         head.undo_top = head.moves
     head.at_session = to.session if to else None
     head.at_seq = to.seq if to else None
-    names = Names(tx)
+    names = Names(tx, head)
     return Move(head.moves, action, names.position(origin), names.position(to), now)
 
 
@@ -304,7 +304,7 @@ def _begin_line(tx: Tx, head: Head) -> str:
         parent_session=place.session if place else None,
         parent_seq=place.seq if place else None,
     )
-    return parent_name(Names(tx), place)
+    return parent_name(Names(tx, head), place)
 
 
 def parent_name(names: Names, place: Place | None) -> str:
@@ -512,11 +512,11 @@ def last_of_kind(tx: Tx, place: Place | None, kind: Kind) -> tuple[Place, dict[s
 
 
 class Names:
-    """Public session ids by key, for one read."""
+    """Public session ids by key, for one read. What `head` tells need not be asked for."""
 
-    def __init__(self, tx: Tx) -> None:
+    def __init__(self, tx: Tx, head: Head | None = None) -> None:
         self._tx = tx
-        self._known: dict[int, tuple[int, str]] = {}
+        self._known = {head.key: (head.project, head.id)} if head else {}
 
     def _row(self, key: int) -> tuple[int, str]:
         known = self._known.get(key)

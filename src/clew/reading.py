@@ -15,7 +15,7 @@ import msgspec
 
 from clew import canonical, shapes, view
 from clew.db import Tx
-from clew.errors import Conflict, NotFound
+from clew.errors import Conflict, Damaged, NotFound
 from clew.log import (
     Bodies,
     Draft,
@@ -225,13 +225,20 @@ def info(tx: Tx, session: int) -> SessionInfo:
     return info_row(row, config(tx, place))
 
 
+def _status(text: str) -> Status:
+    try:
+        return Status(text)
+    except ValueError as error:
+        raise Damaged(f"a session has no known status ({text!r}): run `clew verify`") from error
+
+
 def info_row(row: Sequence[Any], settings: dict[str, JSON] | None = None) -> SessionInfo:
     """A row of the session queries as a record."""
     return SessionInfo(
         id=row[0],
         project=row[1],
         title=row[2],
-        status=Status(row[3]),
+        status=_status(row[3]),
         frontend=row[4],
         user=row[5],
         agent=row[6],

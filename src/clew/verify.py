@@ -100,6 +100,7 @@ def _session(
         yield "its head is missing"
         return
     head = Head(*row)
+    reading.info(tx, key)
     if not audit_only:
         # Each by itself: what stops one check must not hide what the others see.
         yield from _guarded(partial(_entries, tx, report, head))

@@ -32,6 +32,9 @@ BARE_BYTES_MIN = 8
 WEAK_BYTES_MIN = 16
 WEAK_ENTROPY_MIN = 3.0
 """Bits per byte; random hex is near 4, English words are near 2.5 at these lengths."""
+SHORT_ENTROPY_MIN = 2.25
+"""For fewer than 16 bytes, where eight different ones have 3.0."""
+PATH_JUMBLE_BYTES_MIN = 24
 
 _KEY_WORDS = compiled(rb"[A-Z]+[a-z0-9]*|[a-z0-9]+")
 
@@ -42,7 +45,8 @@ def _set(words: str) -> frozenset[str]:
 
 _STRONG = _set(
     "password passwd passphrase passcode pwd secret secrets apikey authtoken accesstoken "
-    "secretkey privatekey accesskey credential credentials pgpassword mysqlpwd"
+    "secretkey privatekey accesskey credential credentials pgpassword mysqlpwd passwords "
+    "passphrases apikeys passwort psk"
 )
 _STRONG_PAIRS = frozenset(
     tuple(pair.split("_"))
@@ -51,11 +55,15 @@ _STRONG_PAIRS = frozenset(
         "service_key deploy_key license_key subscription_key shared_key storage_key auth_key "
         "admin_key role_key hmac_key auth_token access_token refresh_token bearer_token "
         "session_token id_token api_token bot_token app_token oauth_token security_token "
-        "personal_token csrf_token deploy_token admin_token webhook_token"
+        "personal_token csrf_token deploy_token admin_token webhook_token api_keys access_keys "
+        "db_pass database_pass smtp_pass mail_pass email_pass become_pass sudo_pass user_pass "
+        "ssh_pass root_pass admin_pass mysql_pass redis_pass pg_pass postgres_pass mongo_pass "
+        "ftp_pass login_pass auth_pass proxy_pass http_pass ldap_pass wifi_pass store_pass "
+        "key_pass app_pass api_pass rabbitmq_pass vault_pass"
     )
 )
 # Not `signature`: that of a thinking block has to stay as it is, byte for byte.
-_WEAK = _set("token auth authorization jwt pat cookie sessionid bearer")
+_WEAK = _set("token auth authorization jwt pat cookie sessionid bearer pass")
 _NOT = _set(
     "count counts length len limit size name names path file files dir type types url uri "
     "field fields usage policy label header headers prefix suffix regex pattern expires expiry "
@@ -139,7 +147,12 @@ def plausible_quoted(value: bytes, key: Strength) -> bool:
     """Is a quoted literal in running text a secret?"""
     if not plausible_leaf(value, key):
         return False
-    return key is Strength.WEAK or not _IDENTIFIER.fullmatch(value) or _mixed(value)
+    return (
+        key is Strength.WEAK
+        or not _IDENTIFIER.fullmatch(value)
+        or _mixed(value)
+        or _jumbled(value)
+    )
 
 
 def plausible_bare(value: bytes, key: Strength, *, environment: bool) -> bool:
@@ -153,7 +166,7 @@ def plausible_bare(value: bytes, key: Strength, *, environment: bool) -> bool:
     if len(value) < least or not plausible_leaf(value, key):
         return False
     if _IDENTIFIER.fullmatch(value):
-        return environment and _mixed(value)
+        return _jumbled(value) or (environment and _mixed(value))
     return not _DIGIT.isdisjoint(value) and not _LETTER.isdisjoint(value)
 
 
@@ -179,17 +192,62 @@ def _mixed(value: bytes) -> bool:
 
 
 def _code(value: bytes) -> bool:
-    return _DOTTED.fullmatch(value) is not None or _PATH.fullmatch(value) is not None
+    if _DOTTED.fullmatch(value) is not None:
+        return True
+    # One of 64 random base64 texts begins with a slash.
+    jumble = len(value) >= PATH_JUMBLE_BYTES_MIN and b"." not in value and _unspeakable(value)
+    return _PATH.fullmatch(value) is not None and not jumble
+
+
+_HUMPS = compiled(rb"[A-Z]{2,6}(?:[^A-Za-z]|$)|[A-Z]?[a-z]+|[A-Z]+")
+_SPEAKABLE = compiled(
+    rb"(?i)[b-df-hj-np-tv-z]{0,4}(?:[aeiouy]{1,3}[b-df-hj-np-tv-z]{0,4})+"
+    rb"|db|pw|pwd|str|ctx|msg|cfg|src|tmp|ptr|cls|fn|id|js|ts|md|px|ms|kb|mb|gb|[A-Z]{2,6}.?"
+)
+_NUMERAL = compiled(rb"0[xX][0-9a-fA-F_]+|v?[0-9]+(?:[.:_/T+-][0-9]+)+Z?.*|[0-9.]+[A-Za-z]{1,4}")
+
+
+def _unspeakable(value: bytes) -> bool:
+    """Do most of the letter groups look like none of a word?
+
+    `HTTPBasicAuth1`, `sha256_hmac` and `getPassword` are made of words; of fourteen random
+    letters and digits hardly any group is one.
+    """
+    groups, spoken, pos = 0, 0, 0
+    while found := _HUMPS.search(value, pos):
+        group = found.group()
+        groups += len(group)
+        if len(group) > 1 and _SPEAKABLE.fullmatch(group):
+            spoken += len(group)
+        pos = found.end()
+    return groups > 0 and spoken * 4 < groups * 3
+
+
+def _jumbled(value: bytes) -> bool:
+    """At least eight bytes of both cases, or letters and digits, that make no words."""
+    digits = not _DIGIT.isdisjoint(value)
+    mixed = not _UPPER.isdisjoint(value) and not _LOWER.isdisjoint(value) and b"_" not in value
+    return (
+        len(value) >= BARE_BYTES_MIN
+        and (mixed or (digits and not _LETTER.isdisjoint(value)))
+        and _NUMERAL.fullmatch(value) is None
+        and entropy(value) >= SHORT_ENTROPY_MIN
+        and _unspeakable(value)
+    )
 
 
 def _random(value: bytes) -> bool:
-    return (
-        WEAK_BYTES_MIN <= len(value) <= VALUE_BYTES_MAX
-        and not any(space in value for space in b" \t\r\n")
+    long = (
+        len(value) >= WEAK_BYTES_MIN
         and not _DIGIT.isdisjoint(value)
         and not _LETTER.isdisjoint(value)
+        and entropy(value) >= WEAK_ENTROPY_MIN
+    )
+    return (
+        len(value) <= VALUE_BYTES_MAX
+        and not any(space in value for space in b" \t\r\n")
+        and (long or _jumbled(value))
         and not placeholder(value)
         and not _CALL_ID.fullmatch(value)
         and not _code(value)
-        and entropy(value) >= WEAK_ENTROPY_MIN
     )

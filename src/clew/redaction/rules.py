@@ -200,7 +200,7 @@ _SHAPES = (
         "authorization", SECRET, b"aA", rb"(?i:authorization)[\\]{0,4}[\"']?[:=]",
         rb"(?i)authorization[\\]{0,4}[\"']?\s{0,4}[:=]\s{0,4}[\\]{0,4}[\"']?"
         rb"(?:(?:token|apikey|key|bearer|digest|negotiate|aws4-hmac-sha256)\s{1,4})?"
-        rb"([^\s\"'\\,;<>{}$]{12,})", shapes.random_value, edge=False,
+        rb"([^\s\"'\\,;<>{}$]{8,})", shapes.random_value, edge=False,
         grow=rb"[A-Za-z0-9._~+/=-]*",
     ),
     Rule(
@@ -247,12 +247,13 @@ _SHAPES = (
 )  # fmt: skip
 
 _KEYWORD = (
-    rb"(?i:passw(?:or)?d|passwd|passphrase|passcode|pwd|secret|token|credential|api[_.-]?key"
+    rb"(?i:passwor[dt]|pass(?:wd|phrase|code)?|psk|pwd|secret|token|credential|api[_. -]?key"
     rb"|(?:access|private|secret|auth|account|signing|master|encryption|shared|service|storage"
-    rb"|subscription|admin|license|deploy|hmac|role)[_.-]?key|auth|cookie|sessionid)"
+    rb"|subscription|admin|license|deploy|hmac|role)[_. -]?key|auth|cookie|sessionid)"
 )
 _TAIL = rb"[A-Za-z0-9_-]{0,12}[\\]{0,4}[\"'`]?\]?"
-_SIGN = rb"\s{0,6}(?::=|=>|={1,3}|:)\s{0,6}"
+_COLOUR = rb"(?:(?:\x1b|\\{1,4}(?:u001b|x1b|033|e))\[[0-9;]{0,12}m)?"
+_SIGN = _COLOUR + rb"\s{0,6}(?::=|=>|={1,3}|:)\s{0,6}" + _COLOUR
 
 _ASSIGNMENTS = (
     Rule(

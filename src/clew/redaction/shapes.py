@@ -183,7 +183,7 @@ def assignment(data: bytes, match: Match) -> Span | None:
     return start, start + len(value)
 
 
-_KEY = compiled(rb"[A-Za-z0-9_.-]+")
+_KEY = compiled(rb"[A-Za-z0-9_.-]+(?: [Kk][Ee][Yy]S?s?)?")
 
 
 def _key_of(text: bytes) -> bytes:
