@@ -6,6 +6,8 @@ import json
 import os
 import random
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -561,6 +563,113 @@ def test_an_import_that_dies_between_batches_goes_on(
     store.import_from(file)
     assert _said(store, "s") == [f"says {name}" for name in "abcdefgh"]
     assert store.source_bytes(_session(store, "s").id) == {str(file): file.read_bytes()}
+
+
+# --- others at work, and names known late ---------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.parametrize("batch", [1, 10_000_000])
+def test_two_imports_of_the_same_files_at_once(
+    ledger: clew.Ledger, url: str, batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other import comes between what this one looked at and what it stores."""
+    folder = tmp_path / "histories"
+    for name in ("s", "t"):
+        _write(folder / f"{name}.jsonl", _chat(*(f"{name}{n}" for n in range(6)), session=name))
+    monkeypatch.setattr(gather, "BATCH_BYTES", batch)
+    monkeypatch.setattr(gather, "CHUNK_BYTES", 300)
+    original, others = gather._store, []
+
+    def store_second(*args: Any) -> None:
+        if not others:
+            others.append(None)
+            with clew.open(url, search=False) as other:
+                others[0] = other.import_from(folder)
+        original(*args)
+
+    monkeypatch.setattr(gather, "_store", store_second)
+    mine, (theirs,) = ledger.import_from(folder), others
+    assert (theirs.sessions_new, theirs.added) == (2, 12)
+    assert (mine.sessions_new, mine.added, mine.unchanged) == (0, 0, 1)
+    assert "another import is reading it" in mine.notes[0].text
+    for name in ("s", "t"):
+        assert _said(ledger, name) == [f"says {name}{n}" for n in range(6)]
+    assert ledger.verify().ok
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
+def test_two_imports_in_two_threads(ledger: clew.Ledger, url: str, tmp_path: Path) -> None:
+    folder, count = tmp_path / "histories", 12
+    for number in range(count):
+        names = (f"{number}-{n}" for n in range(4))
+        _write(folder / f"{number}.jsonl", _chat(*names, session=str(number)))
+    start = threading.Barrier(2)
+
+    def run() -> gather.Imported:
+        with clew.open(url, search=False) as mine:
+            start.wait()
+            return mine.import_from(folder)
+
+    with ThreadPoolExecutor(2) as pool:
+        reports = [future.result() for future in [pool.submit(run), pool.submit(run)]]
+    assert sum(report.sessions_new for report in reports) == count
+    assert sum(report.added for report in reports) == 4 * count
+    assert ledger.verify().ok
+    for number in range(count):
+        assert len(_said(ledger, str(number))) == 4
+
+
+@pytest.mark.parametrize("batch", [1, 10_000_000])
+@pytest.mark.parametrize("cut", [20, 75, 200])
+def test_a_session_waits_for_its_project(
+    store: clew.Ledger, cut: int, batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "BATCH_BYTES", batch)
+    monkeypatch.setattr(gather, "CHUNK_BYTES", 50)
+    mode = {"type": "permission-mode", "permissionMode": "default", "sessionId": "s"}
+    whole = _text([mode, *_chat("a", "b")])
+    file = tmp_path / "s.jsonl"
+    file.write_text(whole[:cut])
+    report = store.import_from(file, importer="claude-code")
+    assert (report.sessions_new, report.added, report.bytes) == (0, 0, 0)
+    assert "nothing is said in it yet" in report.notes[0].text
+    file.write_text(whole)
+    assert store.import_from(file).sessions_new == 1
+    (info,) = store.sessions()
+    assert (info.project, info.entries) == ("/home/me/garden", 3)
+    assert store.source_bytes(info.id) == {str(file): whole.encode()}
+
+
+def test_a_session_stays_in_the_project_it_was_made_in(store: clew.Ledger, tmp_path: Path) -> None:
+    """Said without a folder it lands in the default project; a copy that tells is the same."""
+    homeless = [{k: v for k, v in r.items() if k != "cwd"} for r in _chat("a", "b")]
+    store.import_from(_write(tmp_path / "one" / "s.jsonl", homeless))
+    store.import_from(_write(tmp_path / "two" / "s.jsonl", _chat("a", "b", "c")))
+    assert _session(store, "s").info.project == "default"
+    assert _said(store, "s") == ["says a", "says b", "says c"]
+
+
+def test_an_unforeseen_error_costs_one_file(
+    store: clew.Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        _write(tmp_path / f"{name}.jsonl", _chat(f"{name}1", session=name))
+    original: clew.errors.ClewError | Exception = OverflowError("too large")
+    begin = gather._begin
+
+    def fail(ledger: clew.Ledger, work: Any, file: object, report: Any) -> Any:
+        if work.path.stem == "a":
+            raise original
+        return begin(ledger, work, file, report)
+
+    monkeypatch.setattr(gather, "_begin", fail)
+    report = store.import_from(tmp_path)
+    assert report.sessions_new == 1
+    assert [n.text for n in report.notes] == ["not read: OverflowError: too large"]
+    original = clew.ReadOnly("the ledger itself")
+    with pytest.raises(clew.ReadOnly):
+        store.import_from(tmp_path)
 
 
 # --- real histories ------------------------------------------------------------------------

@@ -193,9 +193,10 @@ def _import_file(ledger: Ledger, work: _Work, report: Imported) -> None:
         intake, reader, hasher = _begin(ledger, work, file, report)
         file.seek(reader.consumed)
         try:
-            held = _Batch()
+            held, waits = _Batch(), False
             for batch, tail in _batches(file, reader, hasher):
-                if _held_back(intake, reader, held, batch):
+                waits = _held_back(intake, reader, held, batch)
+                if waits:
                     continue
                 batch, held = held, _Batch()
                 if reader.origin.native_id and intake.refused(reader.origin):
@@ -205,7 +206,7 @@ def _import_file(ledger: Ledger, work: _Work, report: Imported) -> None:
                 _store(ledger, work, intake, reader, (batch, tail, hasher.digest()), report)
                 report.bytes += batch.bytes
                 report.records += len(batch.pieces)
-            if held.bytes or reader.consumed == 0:
+            if waits:
                 note = "nothing is said in it yet: read when there is"
                 report.notes.append(Note(_name(work.path), None, note))
         finally:

@@ -89,7 +89,8 @@ class Intake:
         self.added = 0
         self.known = 0
         self.notes: list[tuple[int, str]] = []
-        self._counted = (0, 0, 0)
+        self._counted = (0, 0)
+        self._noted = 0
         self._read_to = read_to
 
     @property
@@ -117,6 +118,7 @@ class Intake:
             if record.note:
                 self.notes.append((record.start, record.note))
             self._items.append(self._item(record, piece.body, origin.native_id, time_ms))
+        self._noted = len(self.notes)
 
     def _time_before(self, fallback_ms: int) -> int:
         """When the record before these was made: a record without a time takes it over."""
@@ -173,8 +175,8 @@ class Intake:
 
     def reset(self) -> None:
         """Forget what a unit did that was not committed."""
-        self.added, self.known, kept = self._counted
-        del self.notes[kept:]
+        self.added, self.known = self._counted
+        del self.notes[self._noted :]
         if not self._resumed:
             self.session = self.source = None
             self.created = False
@@ -182,7 +184,8 @@ class Intake:
 
     def stored(self, read_to: int) -> None:
         """The transaction was committed: the source is read up to `read_to`."""
-        self._counted = (self.added, self.known, len(self.notes))
+        self._counted = (self.added, self.known)
+        self._noted = len(self.notes)
         self._read_to = read_to
         self._resumed = True
 

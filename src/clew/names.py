@@ -13,10 +13,14 @@ def checked(text: str | None, what: str, *, empty: bool = True) -> None:
         return
     if not isinstance(text, str):
         raise Invalid(f"{what} is a {type(text).__name__}: give a text")
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if "\0" in text or (not text.isascii() and _halves(text)):
         raise Invalid(f"{what} {text!r} holds a NUL or half a character: leave that out")
     if not text and not empty:
         raise Invalid(f"{what} needs at least one character")
+
+
+def _halves(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def mended(text: str) -> str:
