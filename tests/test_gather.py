@@ -579,7 +579,8 @@ def test_two_imports_of_the_same_files_at_once(
         _write(folder / f"{name}.jsonl", _chat(*(f"{name}{n}" for n in range(6)), session=name))
     monkeypatch.setattr(gather, "BATCH_BYTES", batch)
     monkeypatch.setattr(gather, "CHUNK_BYTES", 300)
-    original, others = gather._store, []
+    original = gather._store
+    others: list[Any] = []
 
     def store_second(*args: Any) -> None:
         if not others:
@@ -648,6 +649,14 @@ def test_a_session_stays_in_the_project_it_was_made_in(store: clew.Ledger, tmp_p
     store.import_from(_write(tmp_path / "two" / "s.jsonl", _chat("a", "b", "c")))
     assert _session(store, "s").info.project == "default"
     assert _said(store, "s") == ["says a", "says b", "says c"]
+
+
+def test_files_of_one_name_in_two_projects_are_two(store: clew.Ledger, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        records = [r | {"cwd": f"/home/{name}"} for r in _chat(f"{name}-a", f"{name}-b")]
+        _write(tmp_path / name / "backup.jsonl", records)
+    store.import_from(tmp_path)
+    assert {info.project for info in store.sessions()} == {"/home/one", "/home/two"}
 
 
 def test_an_unforeseen_error_costs_one_file(

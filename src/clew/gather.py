@@ -194,8 +194,8 @@ def _import_file(ledger: Ledger, work: _Work, report: Imported) -> None:
         file.seek(reader.consumed)
         try:
             held, waits = _Batch(), False
-            for batch, tail in _batches(file, reader, hasher):
-                waits = _held_back(intake, reader, held, batch)
+            for read, tail in _batches(file, reader, hasher):
+                waits = _held_back(intake, reader, held, read)
                 if waits:
                     continue
                 batch, held = held, _Batch()

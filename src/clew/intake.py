@@ -201,9 +201,9 @@ class Intake:
 
     def _open(self, tx: Tx, origin: Origin) -> tuple[list[_Item], Place | None]:
         """Find or make the session; gives the records to add and the fork point, if any."""
-        project = self._project_of(tx, origin)
-        self._project = project
         name = self._imported_from(origin)
+        project = self._project_before(tx, name) or self._project_of(tx, origin)
+        self._project = project
         row = tx.one("session_by_import", project=project, imported_from=name)
         fork: Place | None = None
         if row is not None:
@@ -226,6 +226,19 @@ class Intake:
         assert found is not None  # noqa: S101 - an insert that returns
         self.source = found[0]
         return items, fork
+
+    def _project_before(self, tx: Tx, name: str) -> int | None:
+        """The project of the same session, made when less was known of it. The name alone does
+        not tell: files that a person named may be called the same in two projects.
+        """
+        if self.placed:
+            return None
+        for session, project in tx.all("sessions_by_import", imported_from=name):
+            for item in self._items:
+                row = tx.one("record_get", project=project, native=item.native)
+                if item.named and row is not None and row[0] == session:
+                    return int(project)
+        return None
 
     def _project_of(self, tx: Tx, origin: Origin) -> int:
         if self._project is not None:

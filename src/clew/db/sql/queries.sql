@@ -63,6 +63,10 @@ where project = :project and frontend = :frontend and user_id = :user_id;
 select key, project, id, status, title, title_rank from session
 where project = :project and imported_from = :imported_from;
 
+-- name: sessions_by_import
+select s.key, s.project from project p cross join session s
+where s.project = p.key and s.imported_from = :imported_from order by s.key;
+
 -- name: session_rebind
 update session set frontend = :frontend, user_id = :user_id where key = :session;
 
