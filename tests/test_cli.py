@@ -128,6 +128,31 @@ def test_import_tells_what_it_found_and_adds_nothing_twice(tmp_path: Path) -> No
     assert json.loads(found.stdout)["index"] == "current"
 
 
+def test_import_tells_what_the_indexing_took(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(clew.Ledger, "index_now", lambda _self, on_progress: 1200)
+    words = ["--db", str(tmp_path / "x.db"), "import", str(SAMPLES)]
+    assert re.search(r"indexed 1,200 entries in \d+\.\d s", CliRunner().invoke(main, words).stdout)
+    facts = json.loads(CliRunner().invoke(main, [*words, "--json"]).stdout)
+    assert (facts["indexed"], facts["index_seconds"] >= 0) == (1200, True)
+
+
+def test_latest_is_the_newest_in_which_something_was_said(tmp_path: Path) -> None:
+    db = str(tmp_path / "x.db")
+    with clew.open(f"sqlite:///{db}") as ledger:
+        silent = ledger.create()
+        assert _latest(db) == silent.id
+        spoken = ledger.create()
+        spoken.append({"role": "user", "content": "hello"})
+        ledger.create()
+        assert _latest(db) == spoken.id
+
+
+def _latest(db: str) -> str:
+    result = CliRunner().invoke(main, ["--db", db, "show", "latest", "--json"])
+    assert result.exit_code == 0, result.stderr
+    return re.search(r'"(?:session|id)":"([0-9a-f]{32})"', result.stdout)[1]  # type: ignore[index]
+
+
 def test_import_cuts_the_notes_unless_asked(tmp_path: Path) -> None:
     for number in range(12):
         folder = tmp_path / "projects" / "p"

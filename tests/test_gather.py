@@ -565,6 +565,86 @@ def test_an_import_that_dies_between_batches_goes_on(
     assert store.source_bytes(_session(store, "s").id) == {str(file): file.read_bytes()}
 
 
+# --- later versions -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", [1, 10_000_000])
+def test_a_record_changed_in_place_is_kept_as_a_later_version(
+    tmp_path: Path, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "BATCH_BYTES", batch)
+    monkeypatch.setattr(gather, "CHUNK_BYTES", 200)
+    records = _chat("a", "b", "c", "d")
+    with clew.open(f"sqlite:///{tmp_path / 'x.db'}") as ledger:
+        file = _write(tmp_path / "s.jsonl", records)
+        ledger.import_from(file)
+        for turn, word in enumerate(("xylophone", "vuvuzela")):
+            changed = [*records[:2], _record("c", word, after="b", sessionId="s"), records[3]]
+            _write(file, changed)
+            report = ledger.import_from(file)
+            assert (report.added, report.known, report.sessions_grown) == (1, 3, 1)
+            assert [n.text for n in report.notes if n.offset is not None] == [
+                "it changed: kept as a later version"
+            ]
+            assert len(_said(ledger, "s")) == 5 + turn
+            ledger.index_now()
+            assert len(ledger.search(word).hits) == 1
+        before = _said(ledger, "s")
+        assert before[4:] == ["xylophone", "vuvuzela"]
+        _write(file, [{"type": "mode", "mode": "plan", "sessionId": "s"}, *changed])
+        assert ledger.import_from(file).known == 4
+        _write(file, records)
+        assert ledger.import_from(file).added == 0
+        assert _said(ledger, "s") == before
+        assert ledger.verify().ok
+
+
+def test_another_notation_of_the_same_is_no_later_version(
+    store: clew.Ledger, tmp_path: Path
+) -> None:
+    records = [*_chat("a", "b"), {"type": "system", "uuid": "n", "sessionId": "s", "content": "x"}]
+    file = _write(tmp_path / "s.jsonl", records)
+    store.import_from(file)
+    file.write_text("".join(json.dumps(r, separators=(",", ":")) + "\n" for r in records))
+    assert (store.import_from(file).added, store.sessions()[0].entries) == (0, 3)
+
+
+def test_the_same_id_twice_in_one_file_is_not_added_again(
+    store: clew.Ledger, tmp_path: Path
+) -> None:
+    records = [*_chat("a", "b"), _record("a", "again", sessionId="s")]
+    file = _write(tmp_path / "s.jsonl", records)
+    store.import_from(file)
+    assert _said(store, "s") == ["says a", "says b", "again"]
+    _write(file, [{"type": "mode", "mode": "plan", "sessionId": "s"}, *records])
+    assert store.import_from(file).added == 1
+    assert _said(store, "s") == ["says a", "says b", "again"]
+
+
+def test_a_changed_tool_call_leaves_valid_views(store: clew.Ledger, tmp_path: Path) -> None:
+    whole = (GOLDEN / "conversation.jsonl").read_text()
+    file = tmp_path / "conversation.jsonl"
+    file.write_text(whole)
+    store.import_from(file)
+    changed = [_touched(json.loads(line)) for line in whole.splitlines()]
+    _write(file, changed)
+    assert store.import_from(file).added > 0
+    (info,) = store.sessions()
+    for provider in PROVIDERS:
+        assert rules.check(provider, store.get(info.id).view(provider).request) == []
+
+
+def _touched(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with other words in every text and every tool's input."""
+    content = record.get("message", {}).get("content")
+    for block in content if isinstance(content, list) else ():
+        if block.get("type") == "text":
+            block["text"] += " (changed)"
+        if block.get("type") == "tool_use":
+            block["input"] = {"changed": True}
+    return record
+
+
 # --- others at work, and names known late ---------------------------------------------------
 
 

@@ -105,7 +105,7 @@ def gather(
     total, done = sum(work.size for work in works), 0
     for number, work in enumerate(works):
         if on_progress:
-            on_progress(Progress(number, len(works), done, total, str(work.path)))
+            on_progress(Progress(number, len(works), done, total, mended(str(work.path))))
         _try_file(ledger, work, report)
         done += work.size
     if report.sessions_new:

@@ -31,6 +31,7 @@ from clew.log import (
 )
 from clew.model import Origin, Reason, Record, Usage
 from clew.names import mended
+from clew.versions import Versions
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger
@@ -314,18 +315,27 @@ class Intake:
     def _unknown(self, tx: Tx, session: int) -> list[_Item]:
         """The records that the session does not hold yet, on its own or from where it hangs."""
         pieces: list[Range] | None = None
-        seen: set[bytes] = set()
+        assert self._project is not None  # noqa: S101 - a session has one
+        versions = Versions(tx, self._project, session)
+        seen: dict[bytes, set[bytes]] = {}
         fresh = []
         for item in self._items:
             row = tx.one("record_get", project=self._project, native=item.native)
-            known = item.native in seen or (row is not None and row[0] == session)
-            if row is not None and not known:
+            bodies = seen.setdefault(item.native, set())
+            body = canonical.content_id(item.draft.body)
+            known, later = body in bodies, False
+            if not known and row is not None and row[0] == session:
+                known = not item.named or versions.holds(row[1], item.draft)
+                later = not known
+            elif not known and row is not None:
                 if pieces is None:
                     pieces = path(tx, look_head(tx, session).place)
                 known = any(p.session == row[0] and p.low <= row[1] <= p.high for p in pieces)
-            seen.add(item.native)
+            bodies.add(body)
+            if later:
+                self.notes.append((item.record.start, "it changed: kept as a later version"))
             if not known:
-                fresh.append(item)
+                fresh.append(_later(item) if later else item)
         self.known += len(self._items) - len(fresh)
         return fresh
 
@@ -425,6 +435,12 @@ class Intake:
             rows[row["call"]] = row
         if rows:
             tx.many("usage_set", list(rows.values()))
+
+
+def _later(item: _Item) -> _Item:
+    """A later version of a record that is there: it comes last, whatever it once followed."""
+    record = msgspec.structs.replace(item.record, after=None)
+    return msgspec.structs.replace(item, record=record)
 
 
 def link_spawned(tx: Tx) -> None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from clew.session import Session
 
 LATEST = "latest"
+NEWEST = 50
+"""Among so many sessions `latest` is the first in which something was said."""
 SEQ_DIGITS = 7
 """More digits than this are the beginning of a checkpoint's id."""
 
@@ -22,10 +24,12 @@ def session(ledger: Ledger, name: str) -> Session:
     """
     if name != LATEST:
         return ledger.get(name.lower())
-    newest = ledger.sessions(limit=1)
+    newest = ledger.sessions(limit=NEWEST)
     if not newest:
         raise NotFound("this ledger holds no session yet: begin with `clew import`")
-    return ledger.get(newest[0].id)
+    # A file of mere labels has no time of its own, and passes for as new as its file.
+    spoken = next((info for info in newest if info.messages), newest[0])
+    return ledger.get(spoken.id)
 
 
 def place(ledger: Ledger, owner: Session, text: str) -> str:

@@ -40,11 +40,11 @@ def import_(setup: Setup, path: Path | None, agent: str | None, all_notes: bool)
         total = _gather(ledger, roots, agent)
         ledger.sync()
         seconds = time.monotonic() - begun
-        _index(ledger)
+        indexed = _index(ledger)
     if setup.json:
-        output.document(_facts(total, roots, seconds))
+        output.document(_facts(total, roots, seconds, indexed))
     else:
-        _tell(total, roots, seconds, all_notes)
+        _tell(total, roots, seconds, indexed, all_notes)
 
 
 def _own_roots(agent: str | None) -> list[Path]:
@@ -66,7 +66,7 @@ def _nothing_found(setup: Setup) -> None:
         "Name a file or folder: clew import PATH"
     )
     if setup.json:
-        output.document(_facts(Imported(), [], 0.0))
+        output.document(_facts(Imported(), [], 0.0, (0, 0.0)))
 
 
 def _gather(ledger: Ledger, roots: list[Path], agent: str | None) -> Imported:
@@ -96,20 +96,27 @@ def _add(total: Imported, found: Imported) -> None:
         setattr(total, name, getattr(total, name) + getattr(found, name))
 
 
-def _index(ledger: Ledger) -> None:
-    """Finish what the indexer began while the import ran."""
+def _index(ledger: Ledger) -> tuple[int, float]:
+    """Finish what the indexer began while the import ran: the entries, and the seconds."""
+    begun = time.monotonic()
     with output.progress("indexing") as advance:
-        ledger.index_now(on_progress=advance)
+        entries = ledger.index_now(on_progress=advance)
+    return entries, time.monotonic() - begun
 
 
-def _facts(total: Imported, roots: list[Path], seconds: float) -> dict[str, Any]:
+def _facts(
+    total: Imported, roots: list[Path], seconds: float, indexed: tuple[int, float]
+) -> dict[str, Any]:
     import msgspec
 
     facts: dict[str, Any] = msgspec.to_builtins(total)
-    return {"roots": [str(root) for root in roots], **facts, "seconds": seconds}
+    facts |= {"seconds": seconds, "indexed": indexed[0], "index_seconds": indexed[1]}
+    return {"roots": [str(root) for root in roots], **facts}
 
 
-def _tell(total: Imported, roots: list[Path], seconds: float, all_notes: bool) -> None:
+def _tell(
+    total: Imported, roots: list[Path], seconds: float, indexed: tuple[int, float], all_notes: bool
+) -> None:
     rate = total.bytes / max(seconds, 1e-6) / 1e6
     plural = output.plural
     output.text(output.clean(f"From {', '.join(map(str, roots))}:"))
@@ -121,6 +128,8 @@ def _tell(total: Imported, roots: list[Path], seconds: float, all_notes: bool) -
         f"{total.known:,} already known"
     )
     output.text(f"  {output.size(total.bytes)} in {seconds:.1f} s ({rate:.1f} MB/s)")
+    if indexed[0]:
+        output.text(f"  then indexed {plural(indexed[0], 'entry')} in {indexed[1]:.1f} s")
     shown = total.notes if all_notes else total.notes[:NOTES_SHOWN]
     for note in shown:
         at = "" if note.offset is None else f" at byte {note.offset:,}"
