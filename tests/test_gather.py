@@ -584,7 +584,7 @@ def test_a_record_changed_in_place_is_kept_as_a_later_version(
             report = ledger.import_from(file)
             assert (report.added, report.known, report.sessions_grown) == (1, 3, 1)
             assert [n.text for n in report.notes if n.offset is not None] == [
-                "it changed: kept as a later version"
+                "changed since: kept as a later version"
             ]
             assert len(_said(ledger, "s")) == 5 + turn
             ledger.index_now()
@@ -628,7 +628,10 @@ def test_a_changed_tool_call_leaves_valid_views(store: clew.Ledger, tmp_path: Pa
     store.import_from(file)
     changed = [_touched(json.loads(line)) for line in whole.splitlines()]
     _write(file, changed)
-    assert store.import_from(file).added > 0
+    report = store.import_from(file)
+    assert report.added > 1
+    (note,) = [n.text for n in report.notes if "later version" in n.text]
+    assert note.endswith("records behind it"), "one note a file"
     (info,) = store.sessions()
     for provider in PROVIDERS:
         assert rules.check(provider, store.get(info.id).view(provider).request) == []

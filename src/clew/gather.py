@@ -22,7 +22,7 @@ import zstandard
 from clew import canonical, importers
 from clew.db import Tx
 from clew.errors import ClewError, Conflict, Damaged, Invalid, NotFound, Stale
-from clew.intake import Intake, Overtaken, Piece, link_spawned
+from clew.intake import LATER, Intake, Overtaken, Piece, link_spawned
 from clew.log import unpack
 from clew.model import Kind
 from clew.names import mended
@@ -237,7 +237,13 @@ def _count(work: _Work, intake: Intake, report: Imported) -> None:
     report.sessions_grown += bool(intake.added and not intake.created)
     report.added += intake.added
     report.known += intake.known
-    report.notes += [Note(_name(work.path), at, text) for at, text in intake.notes]
+    name = _name(work.path)
+    report.notes += [Note(name, at, text) for at, text in intake.notes if text != LATER]
+    later = [at for at, text in intake.notes if text == LATER]
+    if later:
+        # A file that was rewritten throughout has as many of them as records.
+        text = LATER if len(later) == 1 else f"{LATER}, and {len(later) - 1:,} records behind it"
+        report.notes.append(Note(name, later[0], text))
 
 
 def _begin(

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from clew.ledger import Ledger
 
 NATIVE_BYTES = 16
+LATER = "changed since: kept as a later version"
+"""The note of a record that the session holds with other words."""
 
 
 class Overtaken(Conflict):
@@ -333,7 +335,7 @@ class Intake:
                 known = any(p.session == row[0] and p.low <= row[1] <= p.high for p in pieces)
             bodies.add(body)
             if later:
-                self.notes.append((item.record.start, "it changed: kept as a later version"))
+                self.notes.append((item.record.start, LATER))
             if not known:
                 fresh.append(_later(item) if later else item)
         self.known += len(self._items) - len(fresh)
