@@ -454,12 +454,16 @@ class Bodies:
 
 
 def ranges_back(tx: Tx, place: Place | None) -> Iterator[Range]:
-    """The path to a place as ranges, newest first."""
+    """The path to a place as ranges, newest first. Damage that makes it a circle is noticed."""
+    seen: set[tuple[int, int]] = set()
     while place is not None:
         row = tx.one("line_of", session=place.session, seq=place.seq)
         if row is None:
             raise Damaged(f"entry {place.seq} of session key {place.session} lies on no line")
         start, parent_session, parent_seq = row
+        if (place.session, start) in seen:
+            raise Damaged(f"the line from entry {start} of session key {place.session} is a circle")
+        seen.add((place.session, start))
         yield Range(place.session, start, place.seq)
         place = _place(parent_session, parent_seq)
 

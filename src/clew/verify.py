@@ -6,7 +6,7 @@ or checkpoint that is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,7 @@ def _projects(tx: Tx, scope: int | None) -> Iterator[str]:
                 yield f"project {name}: {problem}"
 
 
-def _guarded(check: Callable[[], Iterator[str]]) -> list[str]:
+def _guarded(check: Callable[[], Iterable[str]]) -> list[str]:
     """Run a check to its end; damage that stops it is one more problem."""
     found: list[str] = []
     try:
@@ -100,9 +100,9 @@ def _session(
         yield "its head is missing"
         return
     head = Head(*row)
-    reading.info(tx, key)
     if not audit_only:
         # Each by itself: what stops one check must not hide what the others see.
+        yield from _guarded(partial(_listed, tx, key))
         yield from _guarded(partial(_entries, tx, report, head))
         yield from _guarded(partial(_pointers, tx, head))
         yield from _guarded(partial(_projections, tx, head))
@@ -117,6 +117,12 @@ def _session(
     )
     report.audit_records += head.audit_number
     report.roots[name] = bytes(head.audit_chain).hex()
+
+
+def _listed(tx: Tx, key: int) -> Iterable[str]:
+    """Nothing, when its status, its settings and the path to them read as what they are."""
+    reading.info(tx, key)
+    return ()
 
 
 def _entries(tx: Tx, report: Report, head: Head) -> Iterator[str]:

@@ -208,3 +208,17 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(clew.Damaged, match="theirs"):
         clew.open(url(tmp_path))
     assert (tmp_path / NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize("parent", [2, 1])
+def test_a_path_that_runs_in_a_circle_is_noticed(tmp_path: Path, parent: int) -> None:
+    with clew.open(url(tmp_path), search=False) as ledger:
+        session = ledger.create()
+        session.extend([say("w", 0), say("w", 1)])
+    connection = apsw.Connection(str(tmp_path / NAME))
+    connection.execute("update line set parent_session = session, parent_seq = ?", (parent,))
+    connection.close()
+    with clew.open(url(tmp_path), search=False) as ledger:
+        with pytest.raises(clew.Damaged, match="circle"):
+            ledger.get(session.id).history()
+        assert not ledger.verify().ok
