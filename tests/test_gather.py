@@ -742,6 +742,30 @@ def test_files_of_one_name_in_two_projects_are_two(store: clew.Ledger, tmp_path:
     assert {info.project for info in store.sessions()} == {"/home/one", "/home/two"}
 
 
+def test_a_file_that_cannot_be_opened_does_not_hide_its_neighbours(
+    store: clew.Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c", "agent-d"):
+        _write(tmp_path / f"{name}.jsonl", _chat(f"{name}1", session=name))
+
+    def refuse(path: Path, *_args: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    def refused(opener: Any) -> Any:
+        def opened(path: Path, *args: Any) -> Any:
+            return (opener if path.stem == "b" else refuse)(path, *args)
+
+        return opened
+
+    monkeypatch.setattr(Path, "open", refused(Path.open))
+    monkeypatch.setattr(gather, "open", refused(open), raising=False)
+    report = store.import_from(tmp_path)
+    assert (report.files, report.sessions_new) == (4, 1)
+    assert len(report.notes) == 3
+    assert all("Permission denied" in note.text for note in report.notes)
+    assert _said(store, "b") == ["says b1"]
+
+
 def test_an_unforeseen_error_costs_one_file(
     store: clew.Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,10 +56,15 @@ def roots(home: Path, env: Mapping[str, str]) -> list[Path]:
 
 
 def identify(path: Path) -> bool:
-    """True for a `.jsonl` file whose first bytes hold a record of Claude Code."""
+    """True for a `.jsonl` file whose first bytes hold a record of Claude Code, and for one that
+    cannot be read: whoever opens it then hears why.
+    """
     if path.suffix != ".jsonl" or not path.is_file():
         return False
-    head = _head(path)
+    try:
+        head = _head(path)
+    except OSError:
+        return True
     values = _values(head)
     if any(map(_is_ours, values)):
         return True
@@ -111,15 +116,21 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _place(path: Path) -> tuple[bool, int]:
-    stamp = _STAMP.search(_head(path))
+    try:
+        stamp = _STAMP.search(_head(path))
+    except OSError:
+        stamp = None
     begun = time_ms(stamp[1].decode("ascii", "replace")) if stamp else None
     return path.name.startswith(_AGENT), begun or 0
 
 
 def _originality(path: Path) -> tuple[bool, bool, int, str]:
-    head = _head(path)
+    try:
+        head, tail = _head(path), _tail(path)
+    except OSError:
+        head = tail = b""
     named = {text(value, "sessionId") for value in _values(head)} - {None}
-    stamps = _STAMP.findall(_tail(path))
+    stamps = _STAMP.findall(tail)
     ended = time_ms(stamps[-1].decode("ascii", "replace")) if stamps else None
     return bool(named) and path.stem not in named, b'"sessionKind"' in head, ended or 0, str(path)
 
