@@ -35,6 +35,8 @@ WEAK_ENTROPY_MIN = 3.0
 SHORT_ENTROPY_MIN = 2.25
 """For fewer than 16 bytes, where eight different ones have 3.0."""
 PATH_JUMBLE_BYTES_MIN = 24
+RUN_BYTES_MIN = 3
+"""A name is made of longer runs; random text changes its kind at every second byte."""
 
 _KEY_WORDS = compiled(rb"[A-Z]+[a-z0-9]*|[a-z0-9]+")
 
@@ -148,10 +150,7 @@ def plausible_quoted(value: bytes, key: Strength) -> bool:
     if not plausible_leaf(value, key):
         return False
     return (
-        key is Strength.WEAK
-        or not _IDENTIFIER.fullmatch(value)
-        or _mixed(value)
-        or _jumbled(value)
+        key is Strength.WEAK or not _IDENTIFIER.fullmatch(value) or _mixed(value) or _jumbled(value)
     )
 
 
@@ -199,28 +198,57 @@ def _code(value: bytes) -> bool:
     return _PATH.fullmatch(value) is not None and not jumble
 
 
-_HUMPS = compiled(rb"[A-Z]{2,6}(?:[^A-Za-z]|$)|[A-Z]?[a-z]+|[A-Z]+")
+_RUN = compiled(rb"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_HEX = compiled(rb"[0-9a-f]{12,}|[0-9A-F]{12,}")
+_CAMEL = compiled(rb"(?:[A-Z]?[a-z]{2,}|[A-Z]{2,5}|[A-Z]?[0-9]{1,4})+")
 _SPEAKABLE = compiled(
-    rb"(?i)[b-df-hj-np-tv-z]{0,4}(?:[aeiouy]{1,3}[b-df-hj-np-tv-z]{0,4})+"
-    rb"|db|pw|pwd|str|ctx|msg|cfg|src|tmp|ptr|cls|fn|id|js|ts|md|px|ms|kb|mb|gb|[A-Z]{2,6}.?"
+    rb"(?i)[b-df-hj-np-tv-z]{0,3}(?:[aeiouy]{1,2}[b-df-hj-np-tv-z]{1,3})+[aeiouy]{0,2}"
+    rb"|[b-df-hj-np-tv-z]{1,3}[aeiouy]{1,2}"
 )
-_NUMERAL = compiled(rb"0[xX][0-9a-fA-F_]+|v?[0-9]+(?:[.:_/T+-][0-9]+)+Z?.*|[0-9.]+[A-Za-z]{1,4}")
+_ODD = compiled(
+    rb"(?i)q(?:[^u]|$)|[jvxz][bcdfghjkmnpqrstvwxz]|[bcdfghjkmpqtvwz][xj]|[bcdfghjkpqtvwx]z"
+    rb"|[bdfgjkpqtvwxz][cn]$|[bcdfgjkpqtvwxz]m$|[cdfgkmptvwx]b|[bcdfghkmpvw]v|k[dfgkmprt]"
+    rb"|a[ao]|i[iuy]|u[uwo]|y[yu]|o[eyj]|w[gmpt]|[bp]k|[bgm]f|[dtpbg]d$|h[bdfghkp]"
+)
+"""Pairs of letters that no common word of English holds."""
+_SPEAKABLE_BYTES_MIN = 3
+_MARKED = compiled(
+    rb"[A-Za-z]{3}[0-9]{2,}[!#%&*?^~]|[!#^~][A-Za-z0-9]{6,}$|^[A-Z][a-z]{3,}[0-9]{4}$"
+)
+"""What people make of a word when a password has to hold a sign."""
+_NAME = compiled(
+    rb"[a-z][a-z0-9]*(?:_[a-z0-9]+)+|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{1,3}[0-9]{3}[A-Z]{0,3}"
+    rb"|0[xX][0-9a-fA-F_]+|v?[0-9]+(?:[.:_/T+-][0-9]+)+Z?|[0-9.]+[A-Za-z]{1,4}"
+)
+"""Snake case, `ES256K`, hexadecimal numbers, versions and times, numbers with a unit."""
 
 
 def _unspeakable(value: bytes) -> bool:
-    """Do most of the letter groups look like none of a word?
+    """Does it change kind all the time, or do too few of its letters make words?
 
-    `HTTPBasicAuth1`, `sha256_hmac` and `getPassword` are made of words; of fourteen random
-    letters and digits hardly any group is one.
+    `HTTPBasicAuth1`, `sha256_hmac` and `getPassword` are made of words; fourteen random
+    letters and digits hold none, or a short one.
     """
-    groups, spoken, pos = 0, 0, 0
-    while found := _HUMPS.search(value, pos):
-        group = found.group()
-        groups += len(group)
-        if len(group) > 1 and _SPEAKABLE.fullmatch(group):
-            spoken += len(group)
+    if (value.isalnum() and not _CAMEL.fullmatch(value)) or _HEX.fullmatch(value):
+        return True
+    runs = letters = spoken = pos = 0
+    while found := _RUN.search(value, pos):
         pos = found.end()
-    return groups > 0 and spoken * 4 < groups * 3
+        if pos - found.start() > 1 and value[pos - 1] in _UPPER and value[pos : pos + 1].islower():
+            pos -= 1  # `HTTPBasic`: the last capital begins the next word.
+        run = value[found.start() : pos]
+        runs += 1
+        if run[0] in _DIGIT:
+            continue
+        letters += len(run)
+        if len(run) >= _SPEAKABLE_BYTES_MIN and _speakable(run):
+            spoken += len(run)
+    least = 2 / 3 if value.isalpha() else 1 / 2
+    return spoken < letters * least or runs * RUN_BYTES_MIN >= len(value)
+
+
+def _speakable(run: bytes) -> bool:
+    return _SPEAKABLE.fullmatch(run) is not None and _ODD.search(run) is None
 
 
 def _jumbled(value: bytes) -> bool:
@@ -230,9 +258,9 @@ def _jumbled(value: bytes) -> bool:
     return (
         len(value) >= BARE_BYTES_MIN
         and (mixed or (digits and not _LETTER.isdisjoint(value)))
-        and _NUMERAL.fullmatch(value) is None
+        and _NAME.fullmatch(value) is None
         and entropy(value) >= SHORT_ENTROPY_MIN
-        and _unspeakable(value)
+        and (_unspeakable(value) or (digits and _MARKED.search(value) is not None))
     )
 
 

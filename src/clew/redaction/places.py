@@ -47,8 +47,8 @@ def email(data: bytes, match: Match) -> Span | None:
     start, end = match.start(), match.end()
     least = max(0, start - LOCAL_BYTES_MAX)
     begin = start
-    while begin > least and data[begin - 1] in _LOCAL:
-        begin -= 1
+    while begin > least and (data[begin - 1] in _LOCAL or _letter_before(data, begin)):
+        begin -= 1 if data[begin - 1] in _LOCAL else 2
     while begin < start and (data[begin] in b".%+-" or not starts_word(data, begin)):
         begin += 1
     local = data[begin:start].lower()
@@ -61,6 +61,11 @@ def email(data: bytes, match: Match) -> Span | None:
     ):
         return None
     return (begin, end) if _top_level(data[start:end]) else None
+
+
+def _letter_before(data: bytes, end: int) -> bool:
+    """A letter of two bytes: Latin with accents, Greek, Cyrillic. Not a script without spaces."""
+    return end > 1 and 0x80 <= data[end - 1] <= 0xBF and 0xC3 <= data[end - 2] <= 0xDF
 
 
 def _top_level(domain: bytes) -> bool:
@@ -96,16 +101,25 @@ def _absolute(data: bytes, start: int, before: bytes) -> bool:
     if data[start - 1] in WORD and starts_word(data, start):
         return True
     if b"://" in before:
-        return before.lower().endswith(b"file://")
+        return before.lower().endswith((b"file://", b"://file"))
     last = before.rpartition(b":")[2]
     return not last or last.startswith(b"/")
 
 
 def _named(match: Match) -> Span | None:
-    name = match.group(1).rstrip(b".-@")
+    group = next(n for n in (1, 2) if match.start(n) >= 0)
+    name = match.group(group).rstrip(b".-@")
     if not name or not somebody(name):
         return None
-    return match.start(1), match.start(1) + len(name)
+    return match.start(group), match.start(group) + len(name)
+
+
+def home_encoded(data: bytes, match: Match) -> Span | None:
+    """`%2FUsers%2FNAME` inside a URL; a path of the URL itself goes on behind a word."""
+    start = match.start()
+    before = data[max(0, start - 3) : start].upper()
+    inside = before in (b"%2F", b"%3A", b"%3D", b"%20", b"%22")
+    return None if before[-1:].isalnum() and not inside else _named(match)
 
 
 def home_windows(data: bytes, match: Match) -> Span | None:
@@ -126,6 +140,9 @@ def home_slug(data: bytes, match: Match) -> Span | None:
 _VERSION_BEFORE = compiled(
     rb"(?i)(?:version|\bver|\brelease|\bbuild|\bsections?|\bchapters?|\brev|\bupgrade to|\boid)"
     rb"[\"'\s:=(\\]{0,6}$|(?:^|[^a-z0-9])v$|[=~<>!^]=?\s{0,2}$|[a-z0-9_)]/$|[a-z0-9_][-_]$|[0-9.]$"
+    rb"|\b(?:(?:open|libre|boring)ssl|chrom(?:e|ium)|firefox|safari|edge|opera|electron|office"
+    rb"|oracle|java|jdk|jre|sdk|driver|firmware|kernel|bios|nginx|apache|php|python|node|curl"
+    rb"|mysql|windows|android|webview|exchange|acrobat|flash|cuda|cudnn)\s$"
 )
 _ASSIGNED = compiled(
     rb"(?i)(?:ip|host|addr|address|server|dns|gateway|peer|client|remote)[a-z_]*\s{0,2}=\s{0,2}$"

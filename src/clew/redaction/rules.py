@@ -114,6 +114,15 @@ _TOKENS = (
     _token("doppler", "dp.pt. dp.st. dp.ct. dp.sa. dp.scim.", rb"[A-Za-z0-9_.-]", 30),
     _token("linear", "lin_api_ lin_oauth_", _B62, 32),
     _token("notion", "ntn_", _B62, 40),
+    _exact("notion-older", b"s", rb"secret_[A-Za-z0-9]{43}"),
+    _token(
+        "tailscale",
+        "tskey-auth- tskey-api- tskey-client- tskey-scim- tskey-webhook-",
+        rb"[A-Za-z0-9-]",
+        20,
+    ),
+    _token("render", "rnd_", _B62, 28),
+    _token("vercel-blob", "vercel_blob_rw_", rb"[A-Za-z0-9_]", 24),
     _token("figma", "figd_", _URL64, 30),
     _token("atlassian", "ATATT3 ATCTT3 ATBB", rb"[A-Za-z0-9_=-]", 28),
     _token("postman", "PMAK-", rb"[0-9a-f-]", 40),
@@ -246,6 +255,77 @@ _SHAPES = (
     ),
 )  # fmt: skip
 
+_QUOTE = rb"[\\]{0,4}[\"']?"
+_WORD = _QUOTE + rb"([^\s\"'\\]{4,200})"
+
+_COMMANDS = (
+    Rule(
+        "mysql-password", SECRET, b"m", rb"(?:mysql|mariadb)[a-z_-]{0,10} ",
+        rb"(?:mysql|mariadb)[a-z_-]{0,10} (?:[^\n|;&]{0,120} )??-p" + _WORD, shapes.argument,
+    ),
+    Rule(
+        "ssh-password", SECRET, b"s", rb"sshpass\s{1,4}-p",
+        rb"sshpass\s{1,4}-p\s{0,4}" + _WORD, shapes.argument,
+    ),
+    Rule(
+        "docker-login", SECRET, b"dphn", rb"(?:docker|podman|helm|nerdctl) login ",
+        rb"[a-z]{4,7} login (?:[^\n|;&]{0,120} )??(?:-p|--password)(?:\s{1,4}|=)" + _WORD,
+        shapes.argument,
+    ),
+    Rule(
+        "htpasswd", SECRET, b"h", rb"htpasswd\s{1,4}-",
+        rb"htpasswd(?:\s{1,4}-[A-Za-z]{1,8}){0,4}\s{1,4}-[A-Za-z]{0,6}b[A-Za-z]{0,6}"
+        rb"(?:\s{1,4}-[A-Za-z]{1,8}){0,4}"
+        rb"\s{1,4}[^\s-][^\s]{0,120}\s{1,4}[^\s]{1,64}\s{1,4}" + _WORD, shapes.argument,
+    ),
+    Rule(
+        "openssl-pass", SECRET, b"-", rb"-pass(?:in|out)?\s{1,4}[\"']?pass:",
+        rb"-pass(?:in|out)?\s{1,4}[\"']?pass:([^\s\"'\\]{4,200})", shapes.argument,
+    ),
+    Rule(
+        "archive-password", SECRET, b"uz", rb"(?:un)?zip\s{1,4}[^\n|;&]{0,60}-P",
+        rb"(?:un)?zip (?:[^\n|;&]{0,60} )??-P\s{0,4}" + _WORD, shapes.argument,
+    ),
+    Rule(
+        "aws-configure", SECRET, b"a", rb"aws configure set ",
+        rb"aws configure set ([A-Za-z0-9_.-]{1,80})\s{1,4}" + _WORD, shapes.flag,
+    ),
+    Rule(
+        "piped-password", SECRET, b"e", rb"echo (?:-n )?[\"']?[^\s\"']{4,80}[\"']? ?\| ?[a-z]",
+        rb"echo (?:-n )?" + _WORD + rb"[\"']? ?\| ?"
+        rb"(?:sudo\s[^\n|;&]{0,20}-S|[^\n|;&]{1,80}--password-stdin)", shapes.argument,
+    ),
+    Rule(
+        "auth-pair", SECRET, b"aB", rb"(?:auth\s{0,2}=\s{0,2}|BasicAuth)\(\s{0,4}[\\]{0,4}[\"']",
+        rb"(?:auth\s{0,2}=\s{0,2}|BasicAuth)\(\s{0,4}[\\]{0,4}[\"'][^\s\"'\\]{1,64}[\\]{0,4}[\"']"
+        rb"\s{0,4},\s{0,4}[\\]{0,4}[\"']([^\s\"'\\]{4,200})", shapes.argument, edge=False,
+    ),
+    Rule(
+        "element", SECRET, b"<",
+        rb"<[A-Za-z0-9_.:-]{0,24}(?i:pass|pwd|secret|token|key|credential)[A-Za-z0-9_.:-]{0,12}>"
+        rb"[^\s<>]",
+        rb"<([A-Za-z0-9_.:-]{3,48})>([^\s<>]{4,400})</", shapes.element, edge=False,
+    ),
+    Rule(
+        "netrc", SECRET, b"l", rb"login\s{1,4}[^\s]{1,64}\s{1,8}password\s{1,4}[^\s]{4}",
+        rb"login\s{1,4}[^\s]{1,64}\s{1,8}password\s{1,4}" + _WORD, shapes.argument,
+    ),
+    Rule(
+        "name-value", SECRET, b"nN",
+        rb"[nN]ame:\s{1,4}[\"']?[A-Za-z0-9_.-]{2,48}[\"']?(?:\s|\\{1,4}n){1,40}value:",
+        rb"[nN]ame:\s{1,4}[\"']?([A-Za-z0-9_.-]{2,48})[\"']?(?:\s|\\{1,4}n){1,40}value:\s{1,4}"
+        + _WORD, shapes.element,
+    ),
+    Rule(
+        "secret-list", SECRET, b"psPStTaAcC",
+        rb"(?i:passwords|passphrases|secrets|credentials|api[_-]?keys|access[_-]?keys)"
+        rb"[\\]{0,4}[\"']?\s{0,4}[:=]\s{0,4}\[\s{0,12}[\\]{0,4}[\"'][^\s\"']",
+        rb"[A-Za-z_-]{7,12}[\\]{0,4}[\"']?\s{0,4}[:=]\s{0,4}\[\s{0,12}[\\]{0,4}[\"']"
+        rb"([^\s\"'\\\[\]]{4,}(?:[\\]{0,4}[\"'],\s*[\\]{0,4}[\"'][^\s\"'\\\[\]]+)*)",
+        shapes.secret_list, window=2048,
+    ),
+)  # fmt: skip
+
 _KEYWORD = (
     rb"(?i:passwor[dt]|pass(?:wd|phrase|code)?|psk|pwd|secret|token|credential|api[_. -]?key"
     rb"|(?:access|private|secret|auth|account|signing|master|encryption|shared|service|storage"
@@ -268,18 +348,31 @@ _ASSIGNMENTS = (
     ),
 )  # fmt: skip
 
+# Letters beyond ASCII, as UTF-8; not the typographic signs, which begin with E2 80.
+_LETTER = rb"(?:[\xc3-\xdf][\x80-\xbf]|[\xe0\xe1\xe4-\xed][\x80-\xbf]{2})"
+_NAME = rb"(?:[A-Za-z0-9_]|" + _LETTER + rb")(?:[A-Za-z0-9_.@-]|" + _LETTER + rb"){0,63}"
+_SURNAME = rb" (?:[A-Z]|" + _LETTER + rb")(?:[A-Za-z-]|" + _LETTER + rb"){1,30}"
+_SLASH = rb"(?i:%(?:25)?(?:2f|5c))"
+
 _PERSONAL = (
     Rule(
-        "email", EMAIL, b"@%", rb"(?:@|%40)[A-Za-z0-9-]{1,40}\.[A-Za-z0-9]",
-        rb"(?:@|%40)(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}\b", places.email, edge=False,
+        "email", EMAIL, b"@%", rb"(?:@|%40)[A-Za-z0-9\x80-\xdf-]{1,40}\.[A-Za-z0-9]",
+        rb"(?:@|%40)(?:[A-Za-z0-9\x80-\xdf-]{1,63}\.){1,6}[A-Za-z]{2,24}\b", places.email,
+        edge=False,
     ),
     Rule(
-        "home", USER, b"/", rb"/(?:home|Users)/[A-Za-z0-9_]",
-        rb"/(?:home|Users)/([A-Za-z0-9_][A-Za-z0-9_.@-]{0,63})", places.home, edge=False,
+        "home", USER, b"/", rb"/(?:home|Users)/[A-Za-z0-9_\xc3-\xed]",
+        rb"/(?:home|Users)/(?:(" + _NAME + rb"(?:" + _SURNAME + rb"){1,2})/|(" + _NAME + rb"))",
+        places.home, edge=False,
     ),
     Rule(
-        "home-windows", USER, b"\\", rb"[\\]{1,4}Users[\\]{1,4}[A-Za-z0-9_]",
-        rb"[\\]{1,4}Users[\\]{1,4}([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(?: [A-Z][A-Za-z]{1,30})?)",
+        "home-encoded", USER, b"%", _SLASH + rb"(?:home|Users)" + _SLASH + rb"[A-Za-z0-9_]",
+        _SLASH + rb"(?:home|Users)" + _SLASH + rb"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})",
+        places.home_encoded, edge=False,
+    ),
+    Rule(
+        "home-windows", USER, b"\\", rb"[\\]{1,4}Users[\\]{1,4}[A-Za-z0-9_\xc3-\xed]",
+        rb"[\\]{1,4}Users[\\]{1,4}(" + _NAME + rb"(?:" + _SURNAME + rb")?)",
         places.home_windows, edge=False,
     ),
     Rule(
@@ -296,7 +389,7 @@ _PERSONAL = (
     ),
 )  # fmt: skip
 
-RULES: tuple[Rule, ...] = _TOKENS + _SHAPES + _ASSIGNMENTS + _PERSONAL
+RULES: tuple[Rule, ...] = _TOKENS + _SHAPES + _COMMANDS + _ASSIGNMENTS + _PERSONAL
 """All rules, in the order in which they name a finding that several of them make."""
 
 SECRET_RULES: tuple[Rule, ...] = tuple(rule for rule in RULES if rule.type == SECRET)

@@ -159,6 +159,36 @@ def flag(data: bytes, match: Match) -> Span | None:
     return match.start(2), match.end(2)
 
 
+def argument(data: bytes, match: Match) -> Span | None:
+    """A value that its place alone says is a password; words and variables are not one."""
+    value = match.group(1)
+    if value.startswith((b"-", b"~")):
+        return None
+    if not judge.plausible_quoted(value, Strength.STRONG):
+        return None
+    return match.start(1), match.end(1)
+
+
+def element(data: bytes, match: Match) -> Span | None:
+    """`<password>VALUE</password>`, or a name and a value on two lines of YAML."""
+    key = judge.strength(match.group(1))
+    if key is Strength.NONE or not judge.plausible_quoted(match.group(2), key):
+        return None
+    return match.start(2), match.end(2)
+
+
+_QUOTES = compiled(rb"[\\]{0,4}[\"'],\s{0,12}[\\]{0,4}[\"']")
+
+
+def secret_list(data: bytes, match: Match) -> Span | None:
+    """What stands between the first and the last quote of a list under a telling key."""
+    first = _QUOTES.search(match.group(1))
+    value = match.group(1)[: first.start()] if first else match.group(1)
+    if not judge.plausible_quoted(value, Strength.STRONG):
+        return None
+    return match.start(1), match.end(1)
+
+
 def assignment(data: bytes, match: Match) -> Span | None:
     """`key = value` in code, configuration or JSON inside text, judged by the key's words."""
     begin = match.start()
