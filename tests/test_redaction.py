@@ -164,6 +164,7 @@ CONTEXTS: tuple[tuple[str, str, str], ...] = (
     ("Passwort: " + P, P, "assignment"),
     ("API key: " + H[:32], H[:32], "assignment"),
     ("\x1b[36mAPI_KEY\x1b[39m=\x1b[33m" + H[:32], H[:32], "assignment"),
+    ("\x1b[36mAPI_KEY\x1b[0m=\x1b[33m" + P + "\x1b[0m", P, "assignment"),
     ('token = "' + P + '"', P, "assignment"),
     ('token = "Sommer2024!"', "Sommer2024!", "assignment"),
     ("GITHUB_TOKEN=" + P, P, "assignment"),
