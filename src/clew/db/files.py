@@ -115,6 +115,17 @@ def wrong_pages(connection: apsw.Connection) -> str:
 
 
 @contextmanager
+def moment(connection: apsw.Connection) -> Iterator[None]:
+    """Let a connection see the database as it is now, whatever others write meanwhile."""
+    connection.execute("begin")
+    try:
+        connection.execute("select count(*) from sqlite_master").fetchall()
+        yield
+    finally:
+        connection.execute("rollback")
+
+
+@contextmanager
 def translated(path: str, stop: Callable[[str], None] | None = None) -> Iterator[None]:
     """The same around a block."""
     try:

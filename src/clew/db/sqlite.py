@@ -29,6 +29,7 @@ from clew.db.files import (
     file_system,
     make_private,
     meaning,
+    moment,
     parse_url,
     translated,
     wrong_pages,
@@ -39,6 +40,8 @@ from clew.errors import ClewError, Damaged, Invalid, NotFound, ReadOnly, Unavail
 T = TypeVar("T")
 
 CACHE_KIB = 16_384
+BACKUP_PAGES = 1024
+"""So many at once, before the next thread may run."""
 HEADER_BYTES = 100
 """What every SQLite file begins with."""
 
@@ -314,16 +317,19 @@ class SQLite:
                 self._connection.pragma("synchronous", "normal")
 
     def backup(self, path: str) -> None:
-        """See `Database`. SQLite's own backup: a page copy that restarts where others write."""
+        """See `Database`. SQLite's own page copy, of one moment: without a view that is held, it
+        begins anew whenever somebody writes, and comes to no end while somebody always does.
+        """
         make_private(path)
         source = self._connection if self.memory else self._reader()
-        target = apsw.Connection(path)
         alone = self._memory_lock if self.memory else nullcontext()
+        target = apsw.Connection(path)
         try:
-            with alone, translated(path), target.backup("main", source, "main") as copy:
-                while not copy.done:
-                    copy.step(1024)
-            target.pragma("journal_mode", "delete")
+            with alone, translated(path):
+                with moment(source), target.backup("main", source, "main") as copy:
+                    while not copy.done:
+                        copy.step(BACKUP_PAGES)
+                target.pragma("journal_mode", "delete")
         finally:
             target.close()
             if not self.memory:
