@@ -62,7 +62,11 @@ def _code(text: str, language: str = "text") -> str:
 
 def _command_line() -> Iterator[str]:
     context = click.Context(
-        command_line, info_name="clew", terminal_width=WIDTH, max_content_width=WIDTH
+        command_line,
+        info_name="clew",
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        help_option_names=["-h", "--help"],  # as the program has them
     )
     yield from _command(context)
 

@@ -75,7 +75,7 @@ def own_draft(kind: Kind, body: JSON, *, role: str | None = None, **meta: JSON) 
         role=role,
         time_ms=canonical.now_ms(),
         format="clew",
-        body=_encode_message(body),
+        body=_whole_numbers(body, _as_json(body)),
         meta=_encode(meta) if meta else None,
     )
 
@@ -105,8 +105,12 @@ def _encode_message(message: Mapping[str, JSON]) -> bytes:
         body = json.dumps(message, separators=(",", ":")).encode()
     except (TypeError, ValueError, OverflowError, RecursionError):
         body = _as_json(message)
+    return _whole_numbers(message, body)
+
+
+def _whole_numbers(value: JSON, body: bytes) -> bytes:
     # The encoder writes what JSON has no number for as null: only then is it worth a look.
-    if b"null" in body and _holds_no_number(message):
+    if b"null" in body and _holds_no_number(value):
         raise Invalid("a number in it is NaN or infinite, which JSON does not have: leave it out")
     return body
 
