@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import clew
 
 from .children import Child
-from .ledgers import assert_sound, assert_whole, say, url
+from .ledgers import NAME, assert_sound, assert_whole, say, url
 from .scale import scaled
 from .vfs import Fault, TortureVFS
 
@@ -59,7 +59,7 @@ def _assert_holds(copy: Path, acknowledged: dict[str, int]) -> None:
 def _back_up_and_die(report: Callable[[Any], None], directory: Path, at: int) -> None:
     with TortureVFS(recording=False) as vfs:
         ledger = clew.open(url(directory, vfs))
-        vfs.arm(Fault.KILL, at)
+        vfs.arm(Fault.KILL, at, NAME)
         ledger.backup(directory / "backup.db")
         report("finished")
 

@@ -8,6 +8,7 @@ ledger is opened again, because nobody knows what the kernel did with the pages.
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,8 @@ APPENDS = 6
 STRIDE = scaled(4, 1)
 """In the short form every so-manieth operation fails."""
 POINTS_MAX = 5000
+STOP_SECONDS = 2.0
+"""So long may it take until the word of the WAL thread is heard."""
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +65,16 @@ def _retry(session: clew.Session, first: int) -> None:
         session.append(say("w", n, chars=700 * n), idempotency_key=str(n))
 
 
-def _stopped(ledger: clew.Ledger, session: clew.Session) -> bool:
+def _stopped(session: clew.Session, fault: Fault) -> bool:
     """True when the ledger takes no writes any more, and says so clearly."""
-    try:
-        session.checkpoint()
-    except clew.ReadOnly as error:
-        return "reopen" in str(error)
-    return False
+    patience = time.monotonic() + (STOP_SECONDS if fault is Fault.FSYNC else 0.0)
+    while True:
+        try:
+            session.checkpoint()
+        except clew.ReadOnly as error:
+            return "reopen" in str(error)
+        if time.monotonic() > patience:
+            return False
 
 
 def _strike(directory: Path, session_id: str, fault: Fault, at: int) -> tuple[bool, bool]:
@@ -76,10 +82,10 @@ def _strike(directory: Path, session_id: str, fault: Fault, at: int) -> tuple[bo
     with TortureVFS(recording=False) as vfs:
         ledger = clew.open(url(directory, vfs))
         session = ledger.get(session_id)
-        vfs.arm(fault, at)
+        vfs.arm(fault, at, NAME)
         failed_at, error = _append_until_it_fails(session)
         struck = vfs.disarm()
-        stopped = struck and _stopped(ledger, session)
+        stopped = struck and _stopped(session, fault)
         if error is not None and not stopped:
             _retry(session, failed_at)
             failed_at = APPENDS + 1
@@ -126,7 +132,7 @@ def test_opening_fails_clearly_and_works_the_next_time(tmp_path: Path, fault: Fa
         at += 1 if fault is Fault.FSYNC else STRIDE
         directory = tmp_path / str(at)
         with TortureVFS(recording=False) as vfs:
-            vfs.arm(fault, at)
+            vfs.arm(fault, at, NAME)
             with contextlib.suppress(clew.ClewError):
                 clew.open(url(directory, vfs)).close()
             struck = vfs.disarm()
@@ -134,3 +140,26 @@ def test_opening_fails_clearly_and_works_the_next_time(tmp_path: Path, fault: Fa
         ledger.create().append(say("w", 0))
         assert_sound(ledger)
         ledger.close()
+
+
+@pytest.mark.parametrize("fault", [Fault.EIO, Fault.FULL, Fault.FSYNC])
+def test_a_fault_under_the_search_index_never_reaches_a_writer(
+    tmp_path: Path, start: tuple[Image, str], fault: Fault
+) -> None:
+    image, session_id = start
+    struck = True
+    at = 0
+    while struck and at < POINTS_MAX:
+        at += 1 if fault is Fault.FSYNC else scaled(9, 1)
+        directory = tmp_path / str(at)
+        write_image(image, directory)
+        with TortureVFS(recording=False) as vfs:
+            ledger = clew.open(url(directory, vfs))
+            session = ledger.get(session_id)
+            vfs.arm(fault, at, f"{NAME}-search")
+            _retry(session, 1)
+            with contextlib.suppress(clew.ClewError):
+                ledger.index_now()
+            struck = vfs.disarm()
+            assert len(ledger.search("w", limit=100).hits) == APPENDS + 1
+            ledger.close()

@@ -121,7 +121,7 @@ def test_two_connections_share_the_wal_and_one_commit_is_one_sync(tmp_path: Path
 def test_a_fault_strikes_once(tmp_path: Path, fault: Fault, error: type[Exception]) -> None:
     with TortureVFS() as vfs:
         connection = _connect(tmp_path / "x.db", vfs, "full")
-        vfs.arm(fault, 1)
+        vfs.arm(fault, 1, "x.db")
         with pytest.raises(error):
             connection.execute("insert into t values (1, zeroblob(9000))")
         assert vfs.disarm()

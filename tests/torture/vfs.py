@@ -80,6 +80,7 @@ class Fault(StrEnum):
 class _Trap:
     fault: Fault
     left: int
+    files: frozenset[str]
     sprung: bool = False
 
 
@@ -114,10 +115,13 @@ class TortureVFS(apsw.VFS):
 
     # --- faults ---------------------------------------------------------------------------
 
-    def arm(self, fault: Fault, at: int) -> None:
-        """Make the operation number `at` (from 1, counted over those `fault` can strike) fail."""
+    def arm(self, fault: Fault, at: int, database: str) -> None:
+        """Make an operation on the files of `database` (a name) fail: number `at`, from 1,
+        counted over those that `fault` can strike.
+        """
+        files = frozenset(database + suffix for suffix in ("", "-wal", "-journal"))
         with self._lock:
-            self._trap = _Trap(fault, at)
+            self._trap = _Trap(fault, at, files)
 
     def disarm(self) -> bool:
         """Take the fault away; true when it had struck."""
@@ -125,12 +129,12 @@ class TortureVFS(apsw.VFS):
             trap, self._trap = self._trap, None
         return trap is not None and trap.sprung
 
-    def step(self, op: Op) -> None:
+    def step(self, op: Op, file: str | None) -> None:
         """Count one operation and let the armed fault strike when it is its turn."""
         with self._lock:
             self.ops[op] += 1
             trap = self._trap
-            if trap is None or trap.sprung or op not in trap.fault.ops:
+            if trap is None or trap.sprung or op not in trap.fault.ops or file not in trap.files:
                 return
             trap.left -= 1
             if trap.left > 0:
@@ -154,8 +158,8 @@ class TortureVFS(apsw.VFS):
         return TortureFile(self, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
-        self.step(Op.DELETE)
         file = Path(filename).name
+        self.step(Op.DELETE, file)
         if not self.recording or file not in self._known:
             super().xDelete(filename, syncdir)
             return
@@ -198,11 +202,11 @@ class TortureFile(apsw.VFSFile):
         return self.file if self.vfs.recording else None
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
-        self.vfs.step(Op.READ)
+        self.vfs.step(Op.READ, self.file)
         return super().xRead(amount, offset)
 
     def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
-        self.vfs.step(Op.WRITE)
+        self.vfs.step(Op.WRITE, self.file)
         if self._recorded is None:
             super().xWrite(data, offset)
             return
@@ -210,7 +214,7 @@ class TortureFile(apsw.VFSFile):
         self.vfs.log.add(event, lambda: super(TortureFile, self).xWrite(data, offset))
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802
-        self.vfs.step(Op.TRUNCATE)
+        self.vfs.step(Op.TRUNCATE, self.file)
         if self._recorded is None:
             super().xTruncate(newsize)
             return
@@ -219,7 +223,7 @@ class TortureFile(apsw.VFSFile):
 
     def xSync(self, flags: int) -> None:  # noqa: N802
         upto = self.vfs.log.mark()
-        self.vfs.step(Op.SYNC)
+        self.vfs.step(Op.SYNC, self.file)
         if self.vfs.sync_seconds:
             time.sleep(self.vfs.sync_seconds)
         if self.file is not None:
