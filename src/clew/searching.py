@@ -160,8 +160,8 @@ class Searcher:
             if first and self._database.writable:
                 finish(self._ledger)
             marks = self.index().marks()
-            self._cursor, changed = self._database.changed_sessions(max(self._cursor, 0))
-            dirty, self._dirty = self._dirty, set()
+            dirty = set(self._dirty)
+            cursor, changed = self._database.changed_sessions(max(self._cursor, 0))
             dirty.update(changed)
             with self._database.read() as tx:
                 many = first or len(dirty) > HEADS_MAX
@@ -170,12 +170,15 @@ class Searcher:
             if not known or any(marks.get(key, 0) > last for key, last, _first in heads):
                 # The ledger was put back to an earlier state beside a newer index.
                 self.index().clear()
-                marks, self._cursor = {}, -1
+                marks, cursor = {}, -1
             late = {
                 key: (max(marks.get(key, 0), first_seq - 1), last)
                 for key, last, first_seq in heads
                 if last > max(marks.get(key, 0), first_seq - 1)
             }
+            # Only now: whatever failed above is looked at again the next time.
+            self._cursor = cursor
+            self._dirty.difference_update(dirty)
             self._dirty.update(late)
             return late
 
