@@ -26,8 +26,6 @@ INLINE_BYTES_MAX = 4096
 """Bodies above this go to the blob table, compressed, once."""
 BODY_BYTES_MAX = 64 * 1024 * 1024
 ZSTD_LEVEL = 3
-TOKENS_MAX = 2**48
-"""More tokens than any call has: a count above it is a fault of its source."""
 TOKENS_MAX = 2**53
 """A call that claims more is counted with this: sums stay in what the databases hold."""
 
@@ -53,6 +51,10 @@ class Head(msgspec.Struct):
     lease_token: int
     lease_until_ms: int | None
     first_seq: int
+    events: int = 0
+    event_chain: bytes | None = None
+    turn: int = 0
+    """The turn of the newest entry of its own."""
     grown_ms: int | None = None
     """The time of the newest entry that was appended and not saved yet."""
 
@@ -70,6 +72,11 @@ class Head(msgspec.Struct):
     def place(self) -> Place | None:
         """Where the head stands; `None` at the root."""
         return _place(self.at_session, self.at_seq)
+
+    @property
+    def sequence(self) -> int:
+        """The newest place in the one order of entries and events."""
+        return self.last_seq + self.events
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -202,6 +209,9 @@ def save_head(tx: Tx, head: Head, *, touch: bool = True) -> None:
         undo_top=head.undo_top,
         audit_number=head.audit_number,
         audit_chain=head.audit_chain,
+        events=head.events,
+        event_chain=head.event_chain,
+        turn=head.turn,
         updated_ms=canonical.now_ms() if touch else head.grown_ms,
         version=head.version,
     )
@@ -255,9 +265,9 @@ def append(tx: Tx, head: Head, drafts: Sequence[Draft], *, save: bool = True) ->
 
     Without `save` the caller does more with the head and writes it back with `save_head`.
     """
-    parent = ""
+    parent, turn = "", head.turn
     if not head.at_end:
-        parent = _begin_line(tx, head)
+        parent, turn = _begin_line(tx, head), turn_at(tx, head.project, head.place)
     first = head.last_seq + 1
     chain, messages, rows = head.chain, head.messages, []
     for seq, draft in enumerate(drafts, first):
@@ -265,14 +275,16 @@ def append(tx: Tx, head: Head, drafts: Sequence[Draft], *, save: bool = True) ->
         parent = ""
         chain = canonical.link(chain, header, draft.digest)
         messages += draft.kind == Kind.MESSAGE
-        rows.append(_entry_row(tx, head, seq, draft, chain))
+        turn += draft.role == "user"
+        rows.append(_entry_row(tx, head, seq, draft, chain, turn))
     if len(rows) == 1:
         tx.run("entry_add", **rows[0])
     else:
         tx.many("entry_add", rows)
     last = head.last_seq + len(drafts)
     head.at_session, head.at_seq, head.last_seq = head.key, last, last
-    head.chain, head.messages, head.grown_ms = chain, messages, drafts[-1].time_ms
+    head.chain, head.messages, head.turn = chain, messages, turn
+    head.grown_ms = drafts[-1].time_ms
     if save:
         _save_appended(tx, head)
     _keep_usage(tx, head, first, drafts)
@@ -287,6 +299,7 @@ def _save_appended(tx: Tx, head: Head) -> None:
         last_seq=head.last_seq,
         chain=head.chain,
         messages=head.messages,
+        turn=head.turn,
         updated_ms=head.grown_ms,
         version=head.version,
     )
@@ -305,6 +318,19 @@ def _begin_line(tx: Tx, head: Head) -> str:
         parent_seq=place.seq if place else None,
     )
     return parent_name(Names(tx, head), place)
+
+
+def turn_at(tx: Tx, project: int, place: Place | None) -> int:
+    """The turn that an entry belongs to: so many prompts lie on the path up to it."""
+    if place is None:
+        return 0
+    row = tx.one("entry_turn", project=project, session=place.session, seq=place.seq)
+    return int(row[0]) if row else 0
+
+
+def turn_now(tx: Tx, head: Head) -> int:
+    """The turn in force where the head stands."""
+    return head.turn if head.at_end else turn_at(tx, head.project, head.place)
 
 
 def parent_name(names: Names, place: Place | None) -> str:
@@ -334,7 +360,9 @@ def entry_facts(
     return f"{session}\0{seq}\0{kind}\0{role}\0{time_ms}\0{form}\0{parent}\0{meta}".encode()
 
 
-def _entry_row(tx: Tx, head: Head, seq: int, draft: Draft, chain: bytes) -> dict[str, Any]:
+def _entry_row(
+    tx: Tx, head: Head, seq: int, draft: Draft, chain: bytes, turn: int
+) -> dict[str, Any]:
     body: bytes | None = draft.body
     blob = None
     if draft.source is not None:
@@ -357,6 +385,7 @@ def _entry_row(tx: Tx, head: Head, seq: int, draft: Draft, chain: bytes) -> dict
         "meta": draft.meta.decode() if draft.meta else None,
         "nonce": draft.nonce,
         "chain": chain,
+        "turn": turn,
     }
 
 

@@ -15,7 +15,17 @@ import msgspec
 from clew import audit, canonical, reading
 from clew.db import Tx
 from clew.errors import ClewError, Damaged
-from clew.log import Bodies, Head, Names, Place, entry_facts, parent_name, unpack, usage_row
+from clew.log import (
+    Bodies,
+    Head,
+    Names,
+    Place,
+    entry_facts,
+    parent_name,
+    turn_at,
+    unpack,
+    usage_row,
+)
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger
@@ -129,7 +139,7 @@ def _entries(tx: Tx, report: Report, head: Head) -> Iterator[str]:
     lines = {start: _place(a, b) for start, a, b in tx.all("line_list", session=head.key)}
     names, bodies = Names(tx), Bodies(tx)
     chain = canonical.genesis("entries", head.id)
-    expected, messages = head.first_seq, 0
+    expected, messages, turn = head.first_seq, 0, 0
     while True:
         rows = tx.all(
             "entry_verify", project=head.project, session=head.key, low=expected, limit=PAGE
@@ -142,11 +152,18 @@ def _entries(tx: Tx, report: Report, head: Head) -> Iterator[str]:
                 yield f"entry {row[0]} was changed, moved or follows a changed one"
             chain, expected = bytes(row[13]), row[0] + 1
             messages += row[1] == "message"
+            if row[0] in lines:
+                turn = turn_at(tx, head.project, lines[row[0]])
+            turn += row[2] == "user"
+            if row[14] != turn:
+                yield f"entry {row[0]} is filed under turn {row[14]}; it belongs to {turn}"
         report.entries += len(rows)
         if len(rows) < PAGE:
             break
     if expected - 1 != head.last_seq or (head.appended and chain != bytes(head.chain)):
         yield f"the log ends at entry {expected - 1}; its head says {head.last_seq}"
+    if head.appended and turn != head.turn:
+        yield f"the log ends in turn {turn}; its head says {head.turn}"
     if messages != head.messages:
         yield f"it holds {messages} messages; its head says {head.messages}"
     for start in lines:
@@ -158,7 +175,7 @@ def _committed(
     names: Names, bodies: Bodies, id: str, row: Any, lines: dict[int, Place | None]
 ) -> tuple[bytes, bytes]:
     """The header and body digest that an entry's link commits to, from what is stored."""
-    seq, kind, role, time_ms, form, body, blob, source, start, size, meta, nonce, digest, _ = row
+    seq, kind, role, time_ms, form, body, blob, source, start, size, meta, nonce, digest = row[:13]
     parent = parent_name(names, lines[seq]) if seq in lines else ""
     header = entry_facts(id, seq, kind, role, time_ms, form, parent, meta)
     if nonce is None:

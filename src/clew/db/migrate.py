@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from clew.db.database import Tx
-from clew.errors import Damaged, NotFound
+from clew.db.fill_turns import fill_turns
+from clew.errors import Damaged, NotFound, ReadOnly
 
 TYPES = {
     "sqlite": {
@@ -30,6 +31,12 @@ TYPES = {
         "$clustered": "",
     },
 }
+
+
+FILL: dict[int, Callable[[Tx], None]] = {2: fill_turns}
+"""What a migration computes from the rows that are there, behind its SQL."""
+READABLE = 2
+"""The oldest schema that can be read without bringing it up to date."""
 
 
 class State(msgspec.Struct):
@@ -70,10 +77,15 @@ def state(tx: Tx, script: Callable[[str], None], dialect: str, *, write: bool) -
     if version < newest and not write:
         if version == 0:
             raise NotFound("the database holds no ledger yet: open it for writing first")
-        return State(version, f"its schema {version} is older than {newest}: open it for writing")
+        older = f"its schema {version} is older than {newest}: open it for writing once"
+        if version < READABLE:
+            raise ReadOnly(f"this ledger cannot be read as it is, {older}")
+        return State(version, older)
     for number, _name, sql in migrations(dialect):
         if number > version:
             script(sql)
+            if number in FILL:
+                FILL[number](tx)
             tx.run("meta_set", name="schema", value=str(number))
     return State(newest)
 

@@ -154,21 +154,27 @@ select h.session, (select project from session where key = h.session),
     (select id from session where key = h.session),
     (select status from session where key = h.session), h.at_session, h.at_seq, h.last_seq, h.chain,
     h.version, h.messages, h.moves, h.undo_top, h.audit_number, h.audit_chain, h.lease_holder,
-    h.lease_token, h.lease_until_ms, h.first_seq
+    h.lease_token, h.lease_until_ms, h.first_seq, h.events, h.event_chain, h.turn
 from head h where h.session = :session;
+
+-- name: head_end
+select last_seq from head where session = :session;
+
+-- name: head_turn
+update head set turn = :turn where session = :session;
 
 -- name: head_list
 select session, last_seq, first_seq from head order by session;
 
 -- name: head_appended
 update head set at_session = :session, at_seq = :last_seq, last_seq = :last_seq, chain = :chain,
-    version = version + 1, messages = :messages, updated_ms = :updated_ms
+    version = version + 1, messages = :messages, turn = :turn, updated_ms = :updated_ms
 where session = :session and version = :version;
 
 -- name: head_saved
 update head set at_session = :at_session, at_seq = :at_seq, last_seq = :last_seq,
     chain = :chain, messages = :messages, moves = :moves, undo_top = :undo_top, audit_number = :audit_number,
-    audit_chain = :audit_chain,
+    audit_chain = :audit_chain, events = :events, event_chain = :event_chain, turn = :turn,
     updated_ms = coalesce(cast(:updated_ms as bigint), updated_ms), version = version + 1
 where session = :session and version = :version;
 
@@ -189,9 +195,9 @@ select start, parent_session, parent_seq from line where session = :session orde
 
 -- name: entry_add
 insert into entry (project, session, seq, kind, role, time_ms, format, body, blob, source, start,
-    bytes, meta, nonce, chain)
+    bytes, meta, nonce, chain, turn)
 values (:project, :session, :seq, :kind, :role, :time_ms, :format, :body, :blob, :source, :start,
-    :bytes, :meta, :nonce, :chain);
+    :bytes, :meta, :nonce, :chain, :turn);
 
 -- name: entry_range
 select e.seq, e.kind, e.role, e.time_ms, e.format, e.body, e.blob, e.source, e.start, e.bytes,
@@ -218,15 +224,26 @@ select chain from entry where project = :project and session = :session and seq 
 -- name: entry_time
 select time_ms from entry where project = :project and session = :session and seq = :seq;
 
+-- name: entry_turn
+select turn from entry where project = :project and session = :session and seq = :seq;
+
+-- name: entry_prompts
+select seq from entry where project = :project and session = :session and role = 'user'
+    and seq between :low and :high order by seq;
+
+-- name: entry_set_turn
+update entry set turn = :turn where project = :project and session = :session
+    and seq between :low and :high;
+
 -- name: entry_verify
 select seq, kind, role, time_ms, format, body, blob, source, start, bytes, meta, nonce, digest,
-    chain
+    chain, turn
 from entry where project = :project and session = :session and seq >= :low
 order by seq limit :limit;
 
 -- name: entry_last_kind
 select seq, meta from entry where session = :session and kind = :kind
-    and kind in ('compaction', 'config', 'label', 'repair')
+    and kind in ('compaction', 'config', 'label', 'repair', 'snapshot')
     and seq between :low and :high order by seq desc limit 1;
 
 -- name: entry_last_user
@@ -530,17 +547,17 @@ values (:key, :project, :id, :frontend, :user_id, :title, :title_rank, :status, 
 
 -- name: copy_head
 select session, at_session, at_seq, last_seq, first_seq, chain, version, messages, updated_ms,
-    moves, undo_top, audit_number, audit_chain, lease_holder, lease_token, lease_until_ms from
-    head
+    moves, undo_top, audit_number, audit_chain, lease_holder, lease_token, lease_until_ms, events,
+    event_chain, turn from head
 where session > :after_session order by session limit :limit;
 
 -- name: paste_head
 insert into head (session, at_session, at_seq, last_seq, first_seq, chain, version, messages,
     updated_ms, moves, undo_top, audit_number, audit_chain, lease_holder, lease_token,
-    lease_until_ms)
+    lease_until_ms, events, event_chain, turn)
 values (:session, :at_session, :at_seq, :last_seq, :first_seq, :chain, :version, :messages,
     :updated_ms, :moves, :undo_top, :audit_number, :audit_chain, :lease_holder, :lease_token,
-    :lease_until_ms);
+    :lease_until_ms, :events, :event_chain, :turn);
 
 -- name: copy_line
 select session, start, parent_session, parent_seq from line
@@ -552,14 +569,14 @@ values (:session, :start, :parent_session, :parent_seq);
 
 -- name: copy_entry
 select id, project, session, seq, kind, role, time_ms, format, body, blob, source, start,
-    bytes, meta, nonce, digest, chain from entry
+    bytes, meta, nonce, digest, chain, turn from entry
 where id > :after_id order by id limit :limit;
 
 -- name: paste_entry
 insert into entry (id, project, session, seq, kind, role, time_ms, format, body, blob, source,
-    start, bytes, meta, nonce, digest, chain)
+    start, bytes, meta, nonce, digest, chain, turn)
 values (:id, :project, :session, :seq, :kind, :role, :time_ms, :format, :body, :blob, :source,
-    :start, :bytes, :meta, :nonce, :digest, :chain);
+    :start, :bytes, :meta, :nonce, :digest, :chain, :turn);
 
 -- name: copy_blob
 select id, codec, bytes, body from blob
