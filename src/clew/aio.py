@@ -95,6 +95,9 @@ class AsyncLedger:
     retain = _in_thread(sync.Ledger.retain)
     pin = _in_thread(sync.Ledger.pin)
     archive = _in_thread(sync.Ledger.archive)
+    create_token = _in_thread(sync.Ledger.create_token)
+    tokens = _in_thread(sync.Ledger.tokens)
+    revoke_token = _in_thread(sync.Ledger.revoke_token)
     sync_to_disk = _in_thread(sync.Ledger.sync)
 
     def evict(self, ids: Iterable[str]) -> int:

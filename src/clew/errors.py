@@ -6,6 +6,8 @@
     ├── Conflict         somebody else wrote first; carries the new head and what was missed
     │   └── Leased       somebody else holds the session's lease
     ├── Stale            the handle was closed or evicted: open the session again
+    ├── Unauthorized     a server does not know who asks: no access token, or not a valid one
+    ├── Forbidden        the access token does not allow it; the message names the scope
     ├── ReadOnly         the ledger cannot be written (newer schema, damage, read-only open)
     ├── Damaged          stored bytes do not match their digests; writing has stopped
     ├── Unavailable      the database cannot be reached or is busy beyond the time budget
@@ -59,6 +61,21 @@ class Leased(Conflict):
 
 class Stale(ClewError):
     """The session handle was closed or evicted."""
+
+
+class Unauthorized(ClewError):
+    """A server asks for an access token, and this is none, or none that is valid.
+
+    `genuine` tells that the token's secret was right and it may be used no longer, or not here.
+    """
+
+    def __init__(self, message: str, *, genuine: bool = False) -> None:
+        super().__init__(message)
+        self.genuine = genuine
+
+
+class Forbidden(ClewError):
+    """The access token does not allow what was asked."""
 
 
 class ReadOnly(ClewError):

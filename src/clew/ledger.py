@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 from urllib.parse import quote
 
-from clew import audit, canonical, checkpoints, moves, names, reading, tokens
+from clew import access, audit, canonical, checkpoints, moves, names, reading, tokens
 from clew.db import Database, Settings, Tx, connect
 from clew.db.database import Durability, Job
 from clew.errors import Invalid, NotFound, Stale
@@ -25,6 +25,7 @@ from clew.model import JSON, AuditRecord, Results, SessionInfo
 from clew.session import Session
 
 if TYPE_CHECKING:
+    from clew.access import NewToken, TokenInfo
     from clew.erase import Erased
     from clew.gather import Imported
     from clew.retention import Collected, Rule
@@ -463,6 +464,32 @@ class Ledger:
         handle = self.get(session)
         status = "archived" if archived else "open"
         self._run(lambda tx: self._set_status(tx, handle, status), handle._key)
+
+    def create_token(
+        self,
+        name: str,
+        scopes: Iterable[str],
+        *,
+        project: str | None = None,
+        expires: str | int | None = None,
+    ) -> NewToken:
+        """A new access token for the server; its text is in what is given, and nowhere else.
+
+        `scopes` are those of `clew.access.Scope`; `project` confines the token; `expires` is a
+        duration from now (`90d`), a date or Unix milliseconds (`None`: it does not).
+        """
+        return access.create(self, name, scopes, project=project, expires=expires)
+
+    def tokens(self) -> list[TokenInfo]:
+        """Every access token, newest first, revoked ones too; never a secret."""
+        return access.listed(self)
+
+    def revoke_token(self, id: str) -> TokenInfo:
+        """End an access token for good; a server closes what it opened within a second.
+
+        Takes the token's whole text too, for one that was found where it should not be.
+        """
+        return access.revoke(self, id)
 
     def sync(self) -> None:
         """Make everything acknowledged so far durable (for durability `normal`)."""

@@ -1,4 +1,4 @@
-"""Since when: the time window of an export, read from what a person types.
+"""Since when, until when: times read from what a person types.
 
 A window that cannot be understood is an error. It never silently means "everything".
 """
@@ -15,6 +15,7 @@ _DURATION = re.compile(r"([0-9]{1,12})([mhdw])", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,20}", re.ASCII)
 _DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 SECONDS_MIN = 100_000_000
 """The smallest number taken for epoch seconds: March 1973."""
 MILLISECONDS_MIN = 100_000_000_000
@@ -48,6 +49,30 @@ def parse_since(text: str, now_ms: int) -> int:
     if since < 0:
         raise Invalid(f"{shown} is before 1970: {_EXAMPLES}")
     return since
+
+
+def parse_until(text: str, now_ms: int) -> int:
+    """The end of a time that begins now, in Unix milliseconds.
+
+    `text` is a duration from `now_ms` on (`30d`, `12h`), or a time as in `parse_since`. Raises
+    `Invalid` for anything else, for what is over already, and for what no calendar holds.
+    """
+    text = text.strip()
+    shown = repr(text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…")
+    duration = _DURATION.fullmatch(text)
+    if duration:
+        until = now_ms + _duration_ms(duration, shown)
+    elif _DIGITS.fullmatch(text):
+        until = _epoch_ms(int(text), shown)
+    elif _DATED.fullmatch(text):
+        until = _dated_ms(text, shown)
+    else:
+        raise Invalid(f"{shown} is no time that something can end at: {_EXAMPLES}")
+    if until <= now_ms:
+        raise Invalid(f"{shown} is over already: {_EXAMPLES}")
+    if until > _LAST_MS:
+        raise Invalid(f"{shown} is after the year 9999: {_EXAMPLES}")
+    return until
 
 
 def _duration_ms(match: re.Match[str], shown: str) -> int:

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "gc": "care:gc",
     "archive": "care:archive",
     "pin": "care:pin",
+    "token": "tokens:token",
     "reindex": "imports:reindex",
 }
 """Each command's module in this package, and its name there."""

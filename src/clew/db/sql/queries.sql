@@ -508,6 +508,30 @@ insert into tombstone (mark, erased_ms) values (:mark, :erased_ms) on conflict (
 -- name: tombstone_get
 select erased_ms from tombstone where mark = :mark;
 
+-- name: token_add
+insert into token (id, secret, name, scopes, project, created_ms, created_by, expires_ms)
+values (:id, :secret, :name, :scopes, :project, :created_ms, :created_by, :expires_ms);
+
+-- name: token_get
+select id, secret, name, scopes, project, created_ms, created_by, expires_ms, used_ms, revoked_ms
+from token where id = :id;
+
+-- name: token_list
+select id, secret, name, scopes, project, created_ms, created_by, expires_ms, used_ms, revoked_ms
+from token where cast(:project as text) is null or project = :project
+order by created_ms desc, id desc;
+
+-- name: token_any
+-- Whether a token was ever made that opens what a handle on this project sees.
+select 1 from token
+where cast(:project as text) is null or project is null or project = :project limit 1;
+
+-- name: token_revoke
+update token set revoked_ms = :now where id = :id and revoked_ms is null;
+
+-- name: token_used
+update token set used_ms = :now where id = :id and (used_ms is null or used_ms <= :before);
+
 -- name: count_sessions
 select count(*), coalesce(sum(case when spawned_by is not null then 1 else 0 end), 0)
 from session where status <> 'erased'
