@@ -34,18 +34,26 @@ if TYPE_CHECKING:
         Checkpoint,
         Compaction,
         Entry,
+        Event,
         Hit,
         Kind,
         Message,
         Move,
+        OpenCall,
+        Outcome,
         Position,
         Reason,
         Results,
+        Resumption,
         SessionInfo,
+        Snapshot,
+        Span,
         Status,
         Usage,
     )
     from clew.session import Session
+    from clew.spans import SpanDraft
+    from clew.tracing import Denied
 
 __version__ = "0.1.0"
 
@@ -56,7 +64,9 @@ __all__ = [
     "Compaction",
     "Conflict",
     "Damaged",
+    "Denied",
     "Entry",
+    "Event",
     "Forbidden",
     "Hit",
     "Invalid",
@@ -66,13 +76,19 @@ __all__ = [
     "Message",
     "Move",
     "NotFound",
+    "OpenCall",
+    "Outcome",
     "Position",
     "ReadOnly",
     "Reason",
     "RedactionFailed",
     "Results",
+    "Resumption",
     "Session",
     "SessionInfo",
+    "Snapshot",
+    "Span",
+    "SpanDraft",
     "Stale",
     "Status",
     "Unauthorized",
@@ -81,7 +97,13 @@ __all__ = [
     "open",
 ]
 
-_HOMES = {"Ledger": "ledger", "open": "ledger", "Session": "session"}
+_HOMES = {
+    "Denied": "tracing",
+    "Ledger": "ledger",
+    "Session": "session",
+    "SpanDraft": "spans",
+    "open": "ledger",
+}
 _ERRORS = frozenset(
     [
         "ClewError",

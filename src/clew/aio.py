@@ -22,7 +22,8 @@ from clew.compaction import KEEP_TOKENS, Summarize, checked_reason
 from clew.db import Tx
 from clew.errors import Invalid
 from clew.model import JSON, Checkpoint, Entry, Move, Position, Reason, SessionInfo
-from clew.session import ANY, At, RawMessage, Session, _Any
+from clew.moves import ANY, Anywhere
+from clew.session import At, RawMessage, Session
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -154,7 +155,7 @@ class AsyncSession:
         *,
         format: str | None = None,
         time_ms: int | None = None,
-        expected_head: At | _Any = ANY,
+        expected_head: At | Anywhere = ANY,
         idempotency_key: str | None = None,
     ) -> Entry:
         """See `Session.append`."""
@@ -173,7 +174,7 @@ class AsyncSession:
         messages: Iterable[RawMessage],
         *,
         format: str | None = None,
-        expected_head: At | _Any = ANY,
+        expected_head: At | Anywhere = ANY,
         idempotency_key: str | None = None,
     ) -> list[Entry]:
         """See `Session.extend`."""
@@ -198,7 +199,7 @@ class AsyncSession:
         """See `Session.undo`."""
         return await self._later(self._queue().undo())
 
-    async def branch(self, at: At | _Any = ANY, **options: Any) -> AsyncSession:
+    async def branch(self, at: At | Anywhere = ANY, **options: Any) -> AsyncSession:
         """See `Session.branch`."""
         return AsyncSession(await self._later(self._queue().branch(at, **options)))
 

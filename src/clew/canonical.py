@@ -78,6 +78,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def now_us() -> int:
+    """The same in microseconds."""
+    return time.time_ns() // 1_000
+
+
 _last_id = 0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from clew import audit, canonical, compaction, reading
+from clew import audit, canonical, compaction, events, reading
 from clew import names as clean
 from clew.db import Tx
 from clew.drafts import own_draft
@@ -105,10 +105,10 @@ def find(tx: Tx, project: int, session: int, id: str) -> Checkpoint:
     return _checkpoint(tx, Names(tx), row)
 
 
-def listed(tx: Tx, session: int, limit: int) -> list[Checkpoint]:
-    """A session's checkpoints, newest first."""
+def listed(tx: Tx, session: int, limit: int, after: str | None = None) -> list[Checkpoint]:
+    """A session's checkpoints, newest first; those made before `after`."""
     names = Names(tx)
-    rows = tx.all("checkpoint_list", session=session, limit=limit)
+    rows = tx.all("checkpoint_list", session=session, after=after, limit=limit)
     return [_checkpoint(tx, names, row) for row in rows]
 
 
@@ -144,11 +144,13 @@ def add(
     pre: Place | None,
     post: Place | None = None,
     tokens: tuple[int | None, int | None] = (None, None),
-    id: str | None = None,
+    audited: bool = True,
 ) -> Checkpoint:
-    """Add a checkpoint; the caller saves the head."""
+    """Add a checkpoint; the caller saves the head. Not `audited`: the caller's own record,
+    which follows, tells of it.
+    """
     clean.checked(label, "label")
-    id = id or canonical.new_id()
+    id = canonical.new_id()
     now = canonical.now_ms()
     tx.run(
         "checkpoint_add",
@@ -166,18 +168,12 @@ def add(
         number=head.audit_number + 1,
         created_ms=now,
     )
+    events.add(tx, head, [events.EventDraft("checkpoint", id, b"{}")])
     names = Names(tx, head)
     at = names.position(pre)
-    audit.record(
-        tx,
-        head,
-        actor,
-        "checkpoint",
-        id=id,
-        at=str(at or "root"),
-        reason=reason,
-        label_chars=len(label),
-    )
+    if audited:
+        facts = {"id": id, "at": str(at or "root"), "reason": reason, "label_chars": len(label)}
+        audit.record(tx, head, actor, "checkpoint", **facts)
     return Checkpoint(
         id, head.id, at, label, reason, now, names.position(post), None, None, *tokens
     )
@@ -215,19 +211,6 @@ def compact(
         **({"model": model} if model else {}),
     )
     append(tx, head, [draft], save=False)
-    audit.record(
-        tx,
-        head,
-        actor,
-        "compaction",
-        reason=str(reason),
-        covered=len(planned.covered),
-        kept=len(planned.kept),
-        carried=len(carried),
-        summary_chars=len(summary),
-        tokens_before=before,
-        tokens_after=after,
-    )
     made = add(
         tx,
         head,
@@ -237,6 +220,22 @@ def compact(
         pre=pre,
         post=head.place,
         tokens=(before, after),
+        audited=False,
+    )
+    audit.record(
+        tx,
+        head,
+        actor,
+        "compaction",
+        checkpoint=made.id,
+        at=str(made.pre or "root"),
+        reason=str(reason),
+        covered=len(planned.covered),
+        kept=len(planned.kept),
+        carried=len(carried),
+        summary_chars=len(summary),
+        tokens_before=before,
+        tokens_after=after,
     )
     return msgspec.structs.replace(made, summary=summary, first_kept=kept)
 
@@ -263,7 +262,7 @@ def keep_limit(tx: Tx, head: Head, limit: int | None) -> int:
     """Hide the oldest checkpoints above `limit`; the newest always stays."""
     if limit is None:
         return 0
-    rows = tx.all("checkpoint_list", session=head.key, limit=1_000_000)
+    rows = tx.all("checkpoint_list", session=head.key, after=None, limit=1_000_000)
     now = canonical.now_ms()
     return sum(
         tx.run("checkpoint_hide", session=head.key, id=row[0], now=now)

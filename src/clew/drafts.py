@@ -75,7 +75,7 @@ def own_draft(kind: Kind, body: JSON, *, role: str | None = None, **meta: JSON) 
         role=role,
         time_ms=canonical.now_ms(),
         format="clew",
-        body=_whole_numbers(body, _as_json(body)),
+        body=_whole_numbers(body, as_json(body)),
         meta=_encode(meta) if meta else None,
     )
 
@@ -104,7 +104,7 @@ def _encode_message(message: Mapping[str, JSON]) -> bytes:
         # Half a character, as a cut-off answer holds it: JSON can say it, by its escape.
         body = json.dumps(message, separators=(",", ":")).encode()
     except (TypeError, ValueError, OverflowError, RecursionError):
-        body = _as_json(message)
+        body = as_json(message)
     return _whole_numbers(message, body)
 
 
@@ -115,7 +115,8 @@ def _whole_numbers(value: JSON, body: bytes) -> bytes:
     return body
 
 
-def _as_json(value: JSON) -> bytes:
+def as_json(value: JSON) -> bytes:
+    """A value as compact JSON. Raises `Invalid` for what is no JSON."""
     try:
         return _encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError, UnicodeEncodeError) as error:

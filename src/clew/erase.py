@@ -150,9 +150,9 @@ def _erase(ledger: Ledger, plan: _Plan, wanted: Collection[int], key: bytes, tx:
     # Once more, behind the lock: a branch may have been made since.
     plan = _plan(tx, plan.key, plan.project, plan.id, wanted)
     gone = [seq for seq, _size, kept in _bodies(tx, plan) if not kept]
-    blobs = _blank_entries(tx, head, gone)
+    blobs = _blank_entries(tx, head, gone) | _blank_events(tx, head)
     for blob in blobs:
-        if tx.one("entry_blob_used", blob=blob) is None:
+        if tx.one("blob_used", blob=blob) is None:
             tx.run("blob_drop", id=blob)
     _blank_sources(tx, plan, whole=not plan.kept)
     tx.run("record_forget", session=plan.key)
@@ -186,6 +186,19 @@ def _blank_entries(tx: Tx, head: Head, numbers: list[int]) -> set[bytes]:
             seq=seq,
             digest=canonical.digest(bytes(nonce), text),
         )
+    return blobs
+
+
+def _blank_events(tx: Tx, head: Head) -> set[bytes]:
+    """Spans belong to the session alone: no branch shares them."""
+    bodies, blobs = Bodies(tx), set()
+    for sequence, body, blob, size, nonce in tx.all("event_bodies", session=head.key):
+        text = bodies.get(body, blob, None, 0, size) or b""
+        if blob is not None:
+            blobs.add(bytes(blob))
+        digest = canonical.digest(bytes(nonce), text)
+        tx.run("event_erase", session=head.key, sequence=sequence, digest=digest)
+    tx.run("span_blank", session=head.key)
     return blobs
 
 

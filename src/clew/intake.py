@@ -24,12 +24,12 @@ from clew.log import (
     append,
     lock_head,
     look_head,
-    move_head,
     path,
     save_head,
     usage_row,
 )
 from clew.model import Origin, Reason, Record, Usage
+from clew.moves import move_head
 from clew.names import mended
 from clew.versions import Versions
 

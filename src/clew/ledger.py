@@ -11,23 +11,26 @@ import secrets
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 from urllib.parse import quote
 
-from clew import access, audit, canonical, checkpoints, moves, names, reading, tokens
+from clew import access, audit, canonical, checkpoints, moves, names, owners, reading, tokens
 from clew.db import Database, Settings, Tx, connect
 from clew.db.database import Durability, Job
 from clew.errors import Invalid, NotFound, Stale
 from clew.log import lock_head, read_head, save_head
 from clew.model import JSON, AuditRecord, Results, SessionInfo
+from clew.owners import Owner
 from clew.session import Session
 
 if TYPE_CHECKING:
     from clew.access import NewToken, TokenInfo
     from clew.erase import Erased
     from clew.gather import Imported
+    from clew.prices import Prices
     from clew.retention import Collected, Rule
     from clew.searching import Searcher
     from clew.stats import Stats, UsageRow
@@ -75,6 +78,7 @@ def open(
     actor: str | None = None,
     count_tokens: tokens.Counter = tokens.count_message,
     max_checkpoints: int | None = None,
+    prices: Prices | str | os.PathLike[str] | None = None,
 ) -> Ledger:
     """Open a ledger, making it where there is none.
 
@@ -82,7 +86,8 @@ def open(
     `project` confines the handle: it sees and makes sessions of that project only.
     `durability` is `full` (acknowledged means on disk) or `normal` (a power cut may take the
     newest commits). `search` turns the full-text index on or off for good; `None` leaves it.
-    `count_tokens` estimates a message; `max_checkpoints` hides older ones (default: all stay).
+    `count_tokens` estimates a message; `max_checkpoints` hides older ones (default: all stay);
+    `prices` are a list of your own, over ours (see `clew.prices`).
 
     Raises `Invalid` for a URL that names no ledger, `Unavailable` when it cannot be reached,
     `Damaged` when the file is no ledger.
@@ -98,6 +103,7 @@ def open(
         actor=actor or audit.default_actor(),
         count_tokens=count_tokens,
         max_checkpoints=max_checkpoints,
+        prices=prices,
     )
 
 
@@ -113,8 +119,10 @@ class Ledger:
         actor: str,
         count_tokens: tokens.Counter,
         max_checkpoints: int | None,
+        prices: Prices | str | os.PathLike[str] | None = None,
     ) -> None:
         self._database = database
+        self._prices = prices
         self._project_name = project
         self.actor = actor
         self.count_tokens = count_tokens
@@ -122,9 +130,14 @@ class Ledger:
         self._projects: dict[str, int] = {}
         self._handles: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
         self._searcher: Searcher | None = None
+        self._runs = Owner(self)
+        self.trace_failures = 0
+        """Spans that could not be recorded through this handle; see `clew.tracing`."""
         self._scope = None if project is None else self._project_key(project)
         if search is not None:
             self._set_search(search)
+        if database.writable:
+            owners.sweep(self)
         self._start_indexer()
 
     # --- sessions ---
@@ -360,14 +373,15 @@ class Ledger:
         action: str | None = None,
         since_ms: int | None = None,
         limit: int = 100,
+        after: AuditRecord | None = None,
     ) -> list[AuditRecord]:
-        """The audit log, newest first."""
+        """The audit log, newest first; `after` the last record of the page before."""
         from clew.stats import audit_records
 
         owner = self._known_project(project)
         key = self.get(session)._key if session else None
         with self._database.read() as tx:
-            return audit_records(tx, owner, key, action, since_ms, names.bounded(limit))
+            return audit_records(tx, owner, key, action, since_ms, names.bounded(limit), after)
 
     def verify(
         self, *, audit_only: bool = False, on_progress: Callable[[int, int], None] | None = None
@@ -491,6 +505,19 @@ class Ledger:
         """
         return access.revoke(self, id)
 
+    @cached_property
+    def prices(self) -> Prices:
+        """What model calls cost where they do not tell it themselves."""
+        from clew.prices import chosen
+
+        return chosen(self._prices)
+
+    def sweep(self) -> int:
+        """Give up the running spans whose process is gone: they become `abandoned`, ended at
+        its last sign of life. Done whenever a ledger is opened; gives how many there were.
+        """
+        return owners.sweep(self)
+
     def sync(self) -> None:
         """Make everything acknowledged so far durable (for durability `normal`)."""
         self._database.sync()
@@ -499,6 +526,7 @@ class Ledger:
         """Stop the threads and give the files back. Idempotent."""
         if self._searcher is not None:
             self._searcher.close()
+        self._runs.close()
         self._database.close()
 
     def __enter__(self) -> Ledger:

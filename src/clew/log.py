@@ -19,7 +19,7 @@ import zstandard
 from clew import canonical
 from clew.db import Tx
 from clew.errors import Conflict, Damaged, Invalid, Leased, NotFound, Stale
-from clew.model import JSON, Entry, Kind, Move, Position, Usage
+from clew.model import JSON, Entry, Kind, Position, Usage
 from clew.names import mended
 
 INLINE_BYTES_MAX = 4096
@@ -218,43 +218,6 @@ def save_head(tx: Tx, head: Head, *, touch: bool = True) -> None:
     if changed != 1:
         raise Damaged(f"session {head.id} changed under its lock: run `clew verify`")
     head.version += 1
-
-
-def move_head(tx: Tx, head: Head, action: str, to: Place | None, *, undoable: bool = True) -> Move:
-    """Set the head elsewhere and record it; the caller saves the head."""
-    return record_move(tx, head, action, head.place, to, undoable=undoable)
-
-
-def record_move(
-    tx: Tx,
-    head: Head,
-    action: str,
-    origin: Place | None,
-    to: Place | None,
-    *,
-    undoable: bool = True,
-) -> Move:
-    """Record that the head went from `origin` to `to`, and put it there."""
-    head.moves += 1
-    now = canonical.now_ms()
-    tx.run(
-        "move_add",
-        session=head.key,
-        number=head.moves,
-        action=action,
-        from_session=origin.session if origin else None,
-        from_seq=origin.seq if origin else None,
-        to_session=to.session if to else None,
-        to_seq=to.seq if to else None,
-        below=head.undo_top,
-        time_ms=now,
-    )
-    if undoable:
-        head.undo_top = head.moves
-    head.at_session = to.session if to else None
-    head.at_seq = to.seq if to else None
-    names = Names(tx, head)
-    return Move(head.moves, action, names.position(origin), names.position(to), now)
 
 
 # --- append ------------------------------------------------------------------------------

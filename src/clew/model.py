@@ -284,9 +284,150 @@ class Move(msgspec.Struct, frozen=True):
 
     number: int
     action: str
-    from_: Position | None
+    from_: Position | None = msgspec.field(name="from")
     to: Position | None
     time_ms: int
+
+
+# --- what happens beside the log ---------------------------------------------------------
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened in a session and is no entry. `sequence` places it in the one
+    order of the session's entries and events; `ref` names what it is about: a span, a
+    checkpoint or a move. `body` are its facts as JSON; `None` once erased.
+    """
+
+    session: str
+    sequence: int
+    number: int
+    kind: str
+    """`start`, `update`, `finish` or `span` (all at once) of a span; `checkpoint`; `head`."""
+    ref: str
+    turn: int
+    time_ms: int
+    body: bytes | None
+
+
+class Outcome(StrEnum):
+    """How a span ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+    ABANDONED = "abandoned"
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that took time: a turn, a tool call, a model call, an agent run, a command.
+
+    Times are Unix microseconds, latencies milliseconds of a monotonic clock, `None` is
+    unknown. `tokens_in` excludes what was read from or written to the cache; `tokens_out`
+    includes `reasoning`; `cost` is in USD. `input`, `output` and `attributes` are there only
+    where bodies were asked for; their sizes always are.
+    """
+
+    id: str
+    session: str
+    kind: str
+    """`turn`, `tool`, `model`, `agent`, `command` or `other`."""
+    name: str
+    turn: int
+    ordinal: int
+    """Its place among the spans of its turn, from 1."""
+    sequence: int
+    """Where its start stands in the session's order of entries and events."""
+    status: str
+    """`running`, `waiting` (for a person), or the outcome."""
+    started_us: int
+    created_ms: int
+    finished_us: int | None = None
+    latency_ms: float | None = None
+    late: str | None = None
+    """The outcome of a finish that came after the span had been given up as abandoned."""
+    chat: str | None = None
+    message: Position | None = None
+    call_id: str | None = None
+    parent: str | None = None
+    batch: str | None = None
+    """What calls made at once have in common."""
+    attempt: int = 1
+    effect: str | None = None
+    """`none`, `idempotent` or `external`: whether it may be run again."""
+    error: str | None = None
+    error_type: str | None = None
+    input: JSON = None
+    output: JSON = None
+    attributes: dict[str, JSON] = {}
+    input_bytes: int | None = None
+    output_bytes: int | None = None
+    tokens_used: int | None = None
+    cache_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    provider: str | None = None
+    model: str | None = None
+    tier: str | None = None
+    complexity: int | None = None
+    request_type: str | None = None
+    fallback: bool | None = None
+    retries: int | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+    first_token_ms: float | None = None
+    cost: float | None = None
+    status_code: int | None = None
+    response_id: str | None = None
+
+    @property
+    def outcome(self) -> str | None:
+        """How it ended; `None` while it runs or waits."""
+        return None if self.status in ("running", "waiting") else self.status
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """An agent's own state at a moment, an entry of the session's log.
+
+    `version` is the entry's number: give it as `expected_version` to replace no other state
+    than this. `at` is the entry that it was taken behind.
+    """
+
+    session: str
+    version: int
+    state: JSON
+    bytes: int
+    digest: str
+    created_ms: int
+    at: Position | None = None
+
+
+class OpenCall(msgspec.Struct, frozen=True):
+    """A tool call without a result when a session is resumed.
+
+    `advice`: `answered` (it ended; its output is in the repair), `re-run` (it changes nothing,
+    or nothing more the second time), `ask` (it reaches outside: a person should look),
+    `waiting` (for a person: left open), `unknown`.
+    """
+
+    call_id: str
+    name: str
+    advice: str
+    span: Span | None = None
+
+
+class Resumption(msgspec.Struct, frozen=True):
+    """What was found when a session was taken up again, and the one entry that mends it."""
+
+    interrupted: tuple[Span, ...]
+    """Turns and agent runs that never ended."""
+    calls: tuple[OpenCall, ...]
+    repair: Entry | None
+    late: tuple[Span, ...]
+    """Calls whose results came after they had been given up."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True):

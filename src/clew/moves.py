@@ -8,8 +8,10 @@ back is `head.undo_top`; each move remembers the one below it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from clew import audit
+from clew import audit, events
+from clew.canonical import now_ms
 from clew.db import Tx
 from clew.drafts import own_draft
 from clew.errors import Conflict, Invalid, NotFound
@@ -21,15 +23,19 @@ from clew.log import (
     append,
     before,
     lock_head,
-    move_head,
     on_path,
     path,
     ranges_back,
-    record_move,
     save_head,
 )
 from clew.model import JSON, Kind, Move, Position
 
+
+class Anywhere:
+    """The default of what is expected: whatever is there."""
+
+
+ANY: Final = Anywhere()
 SEQ_MAX = 2**63 - 1
 """More than a database's integers hold."""
 
@@ -46,6 +52,44 @@ def place_of(tx: Tx, project: int, position: Position) -> Place:
     if not there:
         raise NotFound(f"there is no entry {position}")
     return place
+
+
+def move_head(tx: Tx, head: Head, action: str, to: Place | None, *, undoable: bool = True) -> Move:
+    """Set the head elsewhere and record it; the caller saves the head."""
+    return record_move(tx, head, action, head.place, to, undoable=undoable)
+
+
+def record_move(
+    tx: Tx,
+    head: Head,
+    action: str,
+    origin: Place | None,
+    to: Place | None,
+    *,
+    undoable: bool = True,
+) -> Move:
+    """Record that the head went from `origin` to `to`, and put it there."""
+    head.moves += 1
+    now = now_ms()
+    tx.run(
+        "move_add",
+        session=head.key,
+        number=head.moves,
+        action=action,
+        from_session=origin.session if origin else None,
+        from_seq=origin.seq if origin else None,
+        to_session=to.session if to else None,
+        to_seq=to.seq if to else None,
+        below=head.undo_top,
+        time_ms=now,
+    )
+    if undoable:
+        head.undo_top = head.moves
+    head.at_session = to.session if to else None
+    head.at_seq = to.seq if to else None
+    events.add(tx, head, [events.EventDraft("head", str(head.moves), b"{}")])
+    names = Names(tx, head)
+    return Move(head.moves, action, names.position(origin), names.position(to), now)
 
 
 def restore(tx: Tx, head: Head, actor: str, target: Place | None, label: str) -> Move:

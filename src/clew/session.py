@@ -7,7 +7,7 @@ one atomic unit and run it; verbs that read see one consistent state.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -38,10 +38,13 @@ from clew.model import (
     Move,
     Position,
     Reason,
+    Resumption,
     SessionInfo,
     ToolResult,
 )
+from clew.moves import ANY, Anywhere
 from clew.names import bounded
+from clew.running import Running
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger
@@ -52,15 +55,10 @@ At = Checkpoint | Entry | Message | Position | str | None
 `None` is the root."""
 
 
-class _Any:
-    """The default of `expected_head`: wherever the session stands."""
-
-
-ANY: Final = _Any()
 RawMessage = Mapping[str, JSON] | str | bytes
 
 
-class Session:
+class Session(Running):
     """A handle on one session of a ledger. Get one from `Ledger.session`, `create` or `get`."""
 
     def __init__(self, ledger: Ledger, key: int, project: int, id: str) -> None:
@@ -130,20 +128,22 @@ class Session:
         with self._read() as tx:
             return reading.context(tx, look_head(tx, self._key).place)
 
-    def checkpoints(self, *, limit: int = 1000) -> list[Checkpoint]:
-        """The session's checkpoints, newest first."""
+    def checkpoints(self, *, limit: int = 1000, after: str | None = None) -> list[Checkpoint]:
+        """The session's checkpoints, newest first; `after` the id of the last one of the page
+        before.
+        """
         with self._read() as tx:
-            return checkpoints.listed(tx, self._key, bounded(limit))
+            return checkpoints.listed(tx, self._key, bounded(limit), after)
 
     def get_checkpoint(self, id: str) -> Checkpoint:
         """One checkpoint by its id or a prefix that is unique in the session."""
         with self._read() as tx:
             return checkpoints.find(tx, self._project, self._key, id)
 
-    def moves(self, *, limit: int = 1000) -> list[Move]:
-        """Where the head went other than forward, newest first."""
+    def moves(self, *, limit: int = 1000, before: int | None = None) -> list[Move]:
+        """Where the head went other than forward, newest first; those before number `before`."""
         with self._read() as tx:
-            return reading.move_list(tx, self._key, bounded(limit))
+            return reading.move_list(tx, self._key, bounded(limit), before)
 
     def diff(self, a: At, b: At) -> Diff:
         """What the path to `b` holds that the path to `a` does not, and the other way round."""
@@ -158,7 +158,7 @@ class Session:
         *,
         format: str | None = None,
         time_ms: int | None = None,
-        expected_head: At | _Any = ANY,
+        expected_head: At | Anywhere = ANY,
         idempotency_key: str | None = None,
     ) -> Entry:
         """Add one message at the head and move the head to it; see `extend`."""
@@ -170,7 +170,7 @@ class Session:
         messages: Iterable[RawMessage],
         *,
         format: str | None = None,
-        expected_head: At | _Any = ANY,
+        expected_head: At | Anywhere = ANY,
         idempotency_key: str | None = None,
     ) -> list[Entry]:
         """Add messages at the head in one transaction: all or none, nothing in between.
@@ -244,7 +244,7 @@ class Session:
 
     def branch(
         self,
-        at: At | _Any = ANY,
+        at: At | Anywhere = ANY,
         *,
         title: str | None = None,
         frontend: str | None = None,
@@ -258,7 +258,7 @@ class Session:
 
         def unit(tx: Tx) -> Session:
             source = look_head(tx, self._key)
-            place = source.place if isinstance(at, _Any) else self._resolve(tx, at)
+            place = source.place if isinstance(at, Anywhere) else self._resolve(tx, at)
             key = checkpoints.branch(
                 tx, source, place, self._actor, id=id, title=title, address=(frontend, user)
             )
@@ -313,6 +313,15 @@ class Session:
             return self._appended(tx, head, [draft])[0]
 
         return self._write(unit)
+
+    def resume(self) -> Resumption:
+        """Take the session up again after a crash: give up what nobody runs any more, say which
+        turns were interrupted and what each open call needs, and answer the calls with one
+        entry. Raises `Conflict` when somebody appends meanwhile.
+        """
+        from clew.resuming import resume
+
+        return resume(self)
 
     def transfer_to(
         self,
@@ -388,7 +397,7 @@ class Session:
             )
 
     def _append_unit(
-        self, drafts: Sequence[Draft], expected: At | _Any, key: str | None
+        self, drafts: Sequence[Draft], expected: At | Anywhere, key: str | None
     ) -> Callable[[Tx], list[Entry]]:
         names.checked(key, "idempotency_key", empty=False)
 
@@ -398,7 +407,7 @@ class Session:
                 known = reading.known_append(tx, head, key, drafts)
                 if known is not None:
                     return known
-            if not isinstance(expected, _Any):
+            if not isinstance(expected, Anywhere):
                 self._expect(tx, head, self._resolve(tx, expected))
             if not drafts:
                 return []

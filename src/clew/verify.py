@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from clew import audit, canonical, reading
+from clew import audit, canonical, events, reading, spans
 from clew.db import Tx
 from clew.errors import ClewError, Damaged
 from clew.log import (
@@ -40,6 +40,7 @@ class Report(msgspec.Struct):
 
     sessions: int = 0
     entries: int = 0
+    events: int = 0
     audit_records: int = 0
     frames: int = 0
     blobs: int = 0
@@ -114,6 +115,7 @@ def _session(
         # Each by itself: what stops one check must not hide what the others see.
         yield from _guarded(partial(_listed, tx, key))
         yield from _guarded(partial(_entries, tx, report, head))
+        yield from _guarded(partial(_events, tx, report, head))
         yield from _guarded(partial(_pointers, tx, head))
         yield from _guarded(partial(_projections, tx, head))
         yield from _guarded(partial(_usage, tx, head))
@@ -139,7 +141,7 @@ def _entries(tx: Tx, report: Report, head: Head) -> Iterator[str]:
     lines = {start: _place(a, b) for start, a, b in tx.all("line_list", session=head.key)}
     names, bodies = Names(tx), Bodies(tx)
     chain = canonical.genesis("entries", head.id)
-    expected, messages, turn = head.first_seq, 0, 0
+    expected, messages, turns = head.first_seq, 0, _Turns(tx, head, lines)
     while True:
         rows = tx.all(
             "entry_verify", project=head.project, session=head.key, low=expected, limit=PAGE
@@ -152,23 +154,38 @@ def _entries(tx: Tx, report: Report, head: Head) -> Iterator[str]:
                 yield f"entry {row[0]} was changed, moved or follows a changed one"
             chain, expected = bytes(row[13]), row[0] + 1
             messages += row[1] == "message"
-            if row[0] in lines:
-                turn = turn_at(tx, head.project, lines[row[0]])
-            turn += row[2] == "user"
-            if row[14] != turn:
-                yield f"entry {row[0]} is filed under turn {row[14]}; it belongs to {turn}"
+            if row[14] != turns.of(row[0], row[2]):
+                yield f"entry {row[0]} is filed under turn {row[14]}; it belongs to {turns.now}"
         report.entries += len(rows)
         if len(rows) < PAGE:
             break
     if expected - 1 != head.last_seq or (head.appended and chain != bytes(head.chain)):
         yield f"the log ends at entry {expected - 1}; its head says {head.last_seq}"
-    if head.appended and turn != head.turn:
-        yield f"the log ends in turn {turn}; its head says {head.turn}"
+    if head.appended and turns.now != head.turn:
+        yield f"the log ends in turn {turns.now}; its head says {head.turn}"
     if messages != head.messages:
         yield f"it holds {messages} messages; its head says {head.messages}"
+    yield from _stray(head, lines)
+
+
+def _stray(head: Head, lines: Iterable[int]) -> Iterator[str]:
     for start in lines:
         if not head.first_seq <= start <= head.last_seq:
             yield f"a line begins at entry {start}, which is not there"
+
+
+class _Turns:
+    """Counts the prompts of each path while the log is read."""
+
+    def __init__(self, tx: Tx, head: Head, lines: dict[int, Place | None]) -> None:
+        self._tx, self._head, self._lines = tx, head, lines
+        self.now = 0
+
+    def of(self, seq: int, role: str | None) -> int:
+        if seq in self._lines:
+            self.now = turn_at(self._tx, self._head.project, self._lines[seq])
+        self.now += role == "user"
+        return self.now
 
 
 def _committed(
@@ -187,6 +204,82 @@ def _committed(
     if text is None or len(text) != size:
         return header, b""
     return header, canonical.digest(bytes(nonce), text)
+
+
+def _events(tx: Tx, report: Report, head: Head) -> Iterator[str]:
+    """The chain of events, and the spans that they add up to."""
+    bodies, after = Bodies(tx), 0
+    chain, number = canonical.genesis("events", head.id), 0
+    derived: dict[str, spans.Values] = {}
+    opaque: set[str] = set()
+    while True:
+        rows = tx.all("event_verify", session=head.key, after=after, limit=PAGE)
+        for row in rows:
+            number, after = number + 1, row[0]
+            if row[1] != number:
+                yield f"events {number} to {row[1] - 1} are missing"
+                number = row[1]
+            text, digest = _event_body(bodies, row)
+            if canonical.link(chain, events.header(head.id, *row[:6]), digest) != bytes(row[11]):
+                yield f"event {row[1]} was changed, moved or follows a changed one"
+            chain = bytes(row[11])
+            if text is None:
+                opaque.add(row[3])
+            elif row[2] in spans.EVENTS:
+                _fold(derived, head, row, canonical.parse(text))
+        report.events += len(rows)
+        if len(rows) < PAGE:
+            break
+    if (number, chain) != (head.events, events.start_of(head)):
+        yield f"the events end at {number}; its head says {head.events}"
+    yield from _spans(tx, head, derived, opaque)
+
+
+def _event_body(bodies: Bodies, row: Any) -> tuple[bytes | None, bytes]:
+    """An event's text (`None` once erased, or not to be read) and its digest."""
+    body, blob, size, nonce, digest = row[6:11]
+    if nonce is None:
+        return None, bytes(digest)
+    try:
+        text = bodies.get(body, blob, None, 0, size)
+    except Damaged:
+        return None, b""
+    if text is None or len(text) != size:
+        return None, b""
+    return text, canonical.digest(bytes(nonce), text)
+
+
+def _fold(derived: dict[str, spans.Values], head: Head, row: Any, said: spans.Values) -> None:
+    sequence, _number, kind, ref, turn, time_ms = row[:6]
+    if kind in ("start", "span"):
+        where = {
+            "project": head.project,
+            "session": head.key,
+            "id": ref,
+            "turn": said.get("turn", turn),
+            "sequence": sequence,
+            "created_ms": time_ms,
+        }
+        derived[ref] = spans.first_row(said.pop("kind"), said, where)
+    elif ref in derived:
+        spans.folded(derived[ref], said, sequence)
+
+
+def _spans(tx: Tx, head: Head, derived: dict[str, spans.Values], opaque: set[str]) -> Iterator[str]:
+    """Each span's row against what its events add up to; an erased one cannot be derived."""
+    left = dict(derived)
+    for row in spans.rows_of(tx, head):
+        told = left.pop(row["id"], None)
+        if row["id"] in opaque:
+            continue
+        if told is None:
+            yield f"span {row['id']} is listed and no event tells of it"
+            continue
+        wrong = [name for name in spans.DERIVED if row[name] != told[name]]
+        if wrong:
+            yield f"span {row['id']} is not as its events have it ({', '.join(wrong)})"
+    for id in left.keys() - opaque:
+        yield f"span {id} is missing"
 
 
 def _place(session: int | None, seq: int | None) -> Place | None:
@@ -212,7 +305,7 @@ def _places(tx: Tx, head: Head) -> Iterator[tuple[str, Place | None]]:
     for row in tx.all("checkpoint_all", session=head.key):
         yield f"checkpoint {row[0]}", _place(row[2], row[3])
         yield f"checkpoint {row[0]}", _place(row[4], row[5])
-    for row in tx.all("move_list", session=head.key, limit=1_000_000):
+    for row in tx.all("move_list", session=head.key, before=None, limit=1_000_000):
         yield f"move {row[0]}", _place(row[2], row[3])
         yield f"move {row[0]}", _place(row[4], row[5])
 
@@ -237,7 +330,7 @@ def _projections(tx: Tx, head: Head) -> Iterator[str]:
             yield f"checkpoint {id} is not as the audit log has it"
     for id in told.checkpoints.keys() - rows.keys():
         yield f"checkpoint {id} is missing"
-    moves = tx.all("move_list", session=head.key, limit=1_000_000)
+    moves = tx.all("move_list", session=head.key, before=None, limit=1_000_000)
     if len(moves) != head.moves:
         yield f"{len(moves)} moves are stored; its head says {head.moves}"
     for row in moves:
@@ -273,6 +366,11 @@ def _usage(tx: Tx, head: Head) -> Iterator[str]:
     here; one whose text was erased or damaged at its source cannot be derived.
     """
     derived, opaque = _derived_usage(tx, head)
+    traced = _traced_usage(tx, head)
+    for call, facts in traced.items():
+        known = derived.setdefault(call, facts)
+        for at in COUNTS:
+            known[at] = max(known[at], facts[at])
     stored = {bytes(row[0]): row for row in tx.all("usage_list", session=head.key)}
     for call, facts in derived.items():
         row = stored.pop(call, None) or tx.one("usage_get", project=head.project, call=call)
@@ -280,6 +378,8 @@ def _usage(tx: Tx, head: Head) -> Iterator[str]:
             yield f"the tokens of call {call.hex()} are missing"
         elif any(row[at] < facts[at] for at in COUNTS):
             yield f"the tokens of entry {row[1]} are fewer than its message says"
+        elif call in traced:
+            continue  # a span and a message tell of it: whichever came first named the model
         elif row[11] == head.key and not row[12] and list(row[1:11]) != facts[1:] and not opaque:
             yield f"the tokens of entry {row[1]} are not those of its message"
     if stored and not opaque:
@@ -311,6 +411,16 @@ def _derived_usage(tx: Tx, head: Head) -> tuple[dict[bytes, list[Any]], bool]:
     return found, opaque
 
 
+def _traced_usage(tx: Tx, head: Head) -> dict[bytes, list[Any]]:
+    """Each model call's row as the spans tell it."""
+    found: dict[bytes, list[Any]] = {}
+    for row in spans.rows_of(tx, head):
+        if spans.counts(row):
+            told = spans.usage_of(head, row)
+            found[told["call"]] = [told[name] for name in USAGE]
+    return found
+
+
 def _keys(tx: Tx, head: Head) -> Iterator[str]:
     """What an idempotency key remembers, from the entries that it stored."""
     for key, first, last, digest in tx.all("idempotency_list", session=head.key):
@@ -332,6 +442,8 @@ def _told(tx: Tx, head: Head) -> _Told:
             facts = msgspec.json.decode(text)
             if action == "checkpoint":
                 told.checkpoints[facts["id"]] = facts
+            if action == "compaction" and "checkpoint" in facts:
+                told.checkpoints[facts["checkpoint"]] = facts
             if action == "create":
                 told.begins = facts["forked_from"]
             if "move" in facts:

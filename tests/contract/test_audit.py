@@ -90,10 +90,10 @@ def test_verbs_that_concern_two_sessions_leave_a_record_in_both(ledger: clew.Led
     target = session.transfer_to(frontend="web", user="1")
     assert [r.action for r in ledger.audit(session=target.id)] == ["transfer", "create"]
     assert ledger.audit(session=session.id, action="transfer")[0].facts["to"] == target.id
-    session.compact(summary="s", keep_from=session.entry(5))
-    newest = ledger.audit(session=session.id)[:2]
-    assert [r.action for r in newest] == ["checkpoint", "compaction"]
-    assert newest[1].facts["covered"] == 4
+    made = session.compact(summary="s", keep_from=session.entry(5))
+    (newest,) = ledger.audit(session=session.id, action="compaction")
+    assert newest.facts["covered"] == 4
+    assert newest.facts["checkpoint"] == made.id, "one record tells of both"
 
 
 def test_the_log_is_filtered_and_limited(url: str) -> None:
@@ -176,8 +176,8 @@ DAMAGE: dict[str, tuple[list[str], str]] = {
         "audit records 2 to 2 are missing",
     ),
     "the last record is gone": (
-        ["delete from audit where number = 5 and session > 0"],
-        "the audit log ends at record 4; its session says 5",
+        ["delete from audit where number = 4 and session > 0"],
+        "the audit log ends at record 3; its session says 4",
     ),
     "two records swapped": (
         [
@@ -200,6 +200,28 @@ DAMAGE: dict[str, tuple[list[str], str]] = {
         "move 1 is not as the audit log has it",
     ),
     "a move is gone": (["delete from move"], "0 moves are stored; its head says 1"),
+    "an event is gone": (
+        ["delete from event where kind = 'checkpoint' and number = 1"],
+        "events 1 to 1 are missing",
+    ),
+    "the last event is gone": (
+        ["delete from event where number = 5"],
+        "the events end at 4; its head says 5",
+    ),
+    "an event's words": (
+        ["update event set body = ? where kind = 'start'"],
+        "event 4 was changed",
+    ),
+    "an event of another turn": (["update event set turn = 9 where number = 2"], "event 2 was"),
+    "a span ran longer": (
+        ["update span set latency_us = 99"],
+        "is not as its events have it .latency_us",
+    ),
+    "a span is gone": (["delete from span"], "span [0-9a-f]+ is missing"),
+    "a turn is another": (
+        ["update entry set turn = 7 where seq = 5"],
+        "entry 5 is filed under turn 7; it belongs to 3",
+    ),
     "a blob is gone": (["delete from blob"], "entry 2 was changed"),
     "a blob's bytes": (["update blob set body = ?"], "blob [0-9a-f]+ was changed"),
     "the head's row is gone": (["delete from head"], "its head is missing"),
@@ -216,6 +238,8 @@ def test_a_change_behind_the_ledgers_back_is_named(ledger: clew.Ledger, what: st
     session.checkpoint("one")
     session.compact(summary="s", keep_from=session.entry(5))
     session.restore(session.entry(7))
+    span = session.start_span("tool", "ls")
+    session.update_span(span.id, outcome="ok", latency_ms=5)
     assert ledger.verify().ok
     statements, named = DAMAGE[what]
     for statement in statements:

@@ -18,7 +18,7 @@ from clew.db.sqlite import SQLite
 PAGE = 500
 PAGE_BODIES = 32
 """Rows of a page where a row may hold megabytes."""
-_BODIES = frozenset({"blob", "frame", "entry"})
+_BODIES = frozenset({"blob", "frame", "entry", "event"})
 _PARAMETER = re.compile(r":([a-z_]+)")
 
 
@@ -67,6 +67,30 @@ TABLES = (
         {"id": -1},
         lambda tx, at: tx.all("copy_entry", **at),
         lambda tx, rows: tx.many("paste_entry", rows),
+    ),
+    Table(
+        "event",
+        {"id": -1},
+        lambda tx, at: tx.all("copy_event", **at),
+        lambda tx, rows: tx.many("paste_event", rows),
+    ),
+    Table(
+        "span",
+        {"key": -1},
+        lambda tx, at: tx.all("copy_span", **at),
+        lambda tx, rows: tx.many("paste_span", rows),
+    ),
+    Table(
+        "owner",
+        {"key": -1},
+        lambda tx, at: tx.all("copy_owner", **at),
+        lambda tx, rows: tx.many("paste_owner", rows),
+    ),
+    Table(
+        "token",
+        {"id": ""},
+        lambda tx, at: tx.all("copy_token", **at),
+        lambda tx, rows: tx.many("paste_token", rows),
     ),
     Table(
         "blob",

@@ -182,6 +182,11 @@ where session = :session and version = :version;
 update head set lease_holder = :holder, lease_token = :token, lease_until_ms = :until_ms
 where session = :session;
 
+-- name: head_evented
+update head set events = :events, event_chain = :event_chain, version = version + 1,
+    updated_ms = case when :time_ms > updated_ms then :time_ms else updated_ms end
+where session = :session and version = :version;
+
 -- name: line_add
 insert into line (session, start, parent_session, parent_seq)
 values (:session, :start, :parent_session, :parent_seq);
@@ -246,6 +251,11 @@ select seq, meta from entry where session = :session and kind = :kind
     and kind in ('compaction', 'config', 'label', 'repair', 'snapshot')
     and seq between :low and :high order by seq desc limit 1;
 
+-- name: entry_of_kind
+select seq from entry where session = :session and kind = :kind
+    and kind in ('compaction', 'config', 'label', 'repair', 'snapshot')
+    and seq between :low and :high order by seq desc;
+
 -- name: entry_last_user
 select seq from entry where project = :project and session = :session and role = 'user'
     and seq between :low and :high order by seq desc limit :limit;
@@ -288,12 +298,136 @@ where e.project = s.project and e.session = :session and e.digest is not null;
 update entry set body = null, blob = null, source = null, start = null, nonce = null,
     digest = :digest where project = :project and session = :session and seq = :seq;
 
--- name: entry_blob_used
-select 1 from entry where blob = :blob limit 1;
+-- name: blob_used
+select 1 from entry where blob = :blob
+union all select 1 from event where blob = :blob limit 1;
 
 -- name: entry_stats
 select count(*), coalesce(sum(bytes), 0) from entry
 where cast(:project as bigint) is null or project = :project;
+
+-- name: entry_page
+select e.seq, e.kind, e.role, e.time_ms, e.format, e.body, e.blob, e.source, e.start, e.bytes,
+    e.meta
+from entry e where e.project = :project and e.session = :session
+    and e.seq >= :low order by e.seq limit :limit;
+
+-- name: event_add
+insert into event (session, sequence, number, kind, ref, turn, time_ms, body, blob, bytes, nonce,
+    chain)
+values (:session, :sequence, :number, :kind, :ref, :turn, :time_ms, :body, :blob, :bytes, :nonce,
+    :chain);
+
+-- name: event_at
+select sequence, number from event where session = :session and sequence <= :sequence
+order by sequence desc limit 1;
+
+-- name: event_since
+select sequence, number, kind, ref, turn, time_ms, body, blob, bytes from event
+where session = :session and sequence > :after order by sequence limit :limit;
+
+-- name: event_get
+select sequence, number, kind, ref, turn, time_ms, body, blob, bytes from event
+where session = :session and sequence = :sequence;
+
+-- name: event_updates
+select sequence, number, kind, ref, turn, time_ms, body, blob, bytes from event
+where session = :session and ref = :ref and kind = 'update' order by sequence;
+
+-- name: event_verify
+select sequence, number, kind, ref, turn, time_ms, body, blob, bytes, nonce, digest, chain
+from event where session = :session and sequence > :after order by sequence limit :limit;
+
+-- name: span_add
+insert into span (project, session, id, kind, name, turn, ordinal, sequence, finish_sequence,
+    status, late, owner, chat, message, call_id, parent, batch, attempt, effect, started_us,
+    finished_us, latency_us, created_ms, error, error_type, input_bytes, output_bytes, tokens_used,
+    cache_tokens, reasoning_tokens, provider, model, tier, complexity, request_type, fallback,
+    retries, tokens_in, tokens_out, cache_read, cache_write, reasoning, first_token_us, cost,
+    status_code, response_id)
+values (:project, :session, :id, :kind, :name, :turn, :ordinal, :sequence, :finish_sequence,
+    :status, :late, :owner, :chat, :message, :call_id, :parent, :batch, :attempt, :effect,
+    :started_us, :finished_us, :latency_us, :created_ms, :error, :error_type, :input_bytes,
+    :output_bytes, :tokens_used, :cache_tokens, :reasoning_tokens, :provider, :model, :tier,
+    :complexity, :request_type, :fallback, :retries, :tokens_in, :tokens_out, :cache_read,
+    :cache_write, :reasoning, :first_token_us, :cost, :status_code, :response_id);
+
+-- name: span_put
+update span set name = :name, finish_sequence = :finish_sequence, status = :status, late = :late,
+    owner = :owner, chat = :chat, message = :message, call_id = :call_id, parent = :parent,
+    batch = :batch, attempt = :attempt, effect = :effect, started_us = :started_us,
+    finished_us = :finished_us, latency_us = :latency_us, error = :error,
+    error_type = :error_type, input_bytes = :input_bytes, output_bytes = :output_bytes,
+    tokens_used = :tokens_used, cache_tokens = :cache_tokens, reasoning_tokens = :reasoning_tokens,
+    provider = :provider, model = :model, tier = :tier, complexity = :complexity,
+    request_type = :request_type, fallback = :fallback, retries = :retries,
+    tokens_in = :tokens_in, tokens_out = :tokens_out, cache_read = :cache_read,
+    cache_write = :cache_write, reasoning = :reasoning, first_token_us = :first_token_us,
+    cost = :cost, status_code = :status_code, response_id = :response_id
+where session = :session and sequence = :sequence;
+
+-- name: span_get
+select project, session, id, kind, name, turn, ordinal, sequence, finish_sequence,
+    status, late, owner, chat, message, call_id, parent, batch, attempt, effect, started_us,
+    finished_us, latency_us, created_ms, error, error_type, input_bytes, output_bytes, tokens_used,
+    cache_tokens, reasoning_tokens, provider, model, tier, complexity, request_type, fallback,
+    retries, tokens_in, tokens_out, cache_read, cache_write, reasoning, first_token_us, cost,
+    status_code, response_id
+from span where project = :project and id = :id;
+
+-- name: span_page
+select project, session, id, kind, name, turn, ordinal, sequence, finish_sequence,
+    status, late, owner, chat, message, call_id, parent, batch, attempt, effect, started_us,
+    finished_us, latency_us, created_ms, error, error_type, input_bytes, output_bytes, tokens_used,
+    cache_tokens, reasoning_tokens, provider, model, tier, complexity, request_type, fallback,
+    retries, tokens_in, tokens_out, cache_read, cache_write, reasoning, first_token_us, cost,
+    status_code, response_id
+from span where session = :session and sequence > :after
+    and (cast(:kind as text) is null or kind = :kind)
+    and (cast(:name as text) is null or name = :name)
+    and (cast(:status as text) is null or status = :status)
+    and (cast(:turn as bigint) is null or turn = :turn)
+    and (cast(:chat as text) is null or chat = :chat)
+    and (cast(:call_id as text) is null or call_id = :call_id)
+order by sequence limit :limit;
+
+-- name: span_last_ordinal
+select ordinal from span where session = :session and turn = :turn order by ordinal desc limit 1;
+
+-- name: span_running
+-- What runs anywhere, with who runs it.
+select s.session, s.id, s.owner, o.host, o.boot, o.pid, o.started, o.seen_ms
+from span s join owner o on o.key = s.owner
+where s.status in ('running', 'waiting')
+    and (cast(:project as bigint) is null or s.project = :project);
+
+-- name: span_blank
+update span set name = '', chat = null, message = null, call_id = null, error = null,
+    error_type = null, batch = null, response_id = null, input_bytes = null, output_bytes = null
+where session = :session;
+
+-- name: span_stats
+select count(*), coalesce(sum(case when status in ('running', 'waiting') then 1 else 0 end), 0)
+from span where cast(:project as bigint) is null or project = :project;
+
+-- name: owner_add
+insert into owner (id, host, boot, pid, started, actor, since_ms, seen_ms)
+values (:id, :host, :boot, :pid, :started, :actor, :now, :now)
+returning key;
+
+-- name: owner_seen
+update owner set seen_ms = :now where key = :owner;
+
+-- name: owner_left
+update owner set boot = :boot, seen_ms = :now where key = :owner;
+
+-- name: event_erase
+update event set body = null, blob = null, nonce = null, digest = :digest
+where session = :session and sequence = :sequence;
+
+-- name: event_bodies
+select sequence, body, blob, bytes, nonce from event
+where session = :session and digest is null order by sequence;
 
 -- name: blob_add
 insert into blob (id, codec, bytes, body) values (:id, :codec, :bytes, :body)
@@ -327,6 +461,8 @@ select c.id from checkpoint c where c.session = :session and c.id like :pattern
 select c.id, c.session, c.pre_session, c.pre_seq, c.post_session, c.post_seq, c.label, c.reason,
     c.tokens_before, c.tokens_after, c.created_ms
 from checkpoint c where c.session = :session and c.hidden_ms is null
+    and (cast(:after as text) is null or c.number < (select b.number from checkpoint b
+        where b.session = :session and b.id = :after))
 order by c.number desc limit :limit;
 
 -- name: checkpoint_all
@@ -358,7 +494,8 @@ where session = :session and number = :number;
 
 -- name: move_list
 select number, action, from_session, from_seq, to_session, to_seq, below, time_ms from move
-where session = :session order by number desc limit :limit;
+where session = :session and (cast(:before as bigint) is null or number < :before)
+order by number desc limit :limit;
 
 -- name: places_elsewhere
 -- Where a session stood, or what a line of it hangs on, in the log of another.
@@ -499,6 +636,10 @@ where (cast(:project as bigint) is null or a.project = :project)
     and (cast(:session as bigint) is null or a.session = :session)
     and (cast(:action as text) is null or a.action = :action)
     and (cast(:since_ms as bigint) is null or a.time_ms >= :since_ms)
+    and (cast(:before as bigint) is null or case when cast(:session as bigint) is not null
+        then a.number < :before
+        else (a.time_ms, a.project, a.session, a.number)
+            < (:before_ms, :before_project, :before_session, :before) end)
 order by case when cast(:session as bigint) is null then a.time_ms end desc, a.project desc,
     a.session desc, a.number desc limit :limit;
 
@@ -694,3 +835,66 @@ where mark > :after_mark order by mark limit :limit;
 -- name: paste_tombstone
 insert into tombstone (mark, erased_ms)
 values (:mark, :erased_ms);
+
+-- name: copy_event
+select
+    id, session, sequence, number, kind, ref, turn, time_ms, body, blob, bytes, nonce, digest,
+    chain
+from event where id > :after_id order by id limit :limit;
+
+-- name: paste_event
+insert into event (
+    id, session, sequence, number, kind, ref, turn, time_ms, body, blob, bytes, nonce, digest,
+    chain)
+values (
+    :id, :session, :sequence, :number, :kind, :ref, :turn, :time_ms, :body, :blob, :bytes, :nonce,
+    :digest, :chain);
+
+-- name: copy_span
+select
+    key, project, session, id, kind, name, turn, ordinal, sequence, finish_sequence, status, late,
+    owner, chat, message, call_id, parent, batch, attempt, effect, started_us, finished_us,
+    latency_us, created_ms, error, error_type, input_bytes, output_bytes, tokens_used,
+    cache_tokens, reasoning_tokens, provider, model, tier, complexity, request_type, fallback,
+    retries, tokens_in, tokens_out, cache_read, cache_write, reasoning, first_token_us, cost,
+    status_code, response_id
+from span where key > :after_key order by key limit :limit;
+
+-- name: paste_span
+insert into span (
+    key, project, session, id, kind, name, turn, ordinal, sequence, finish_sequence, status, late,
+    owner, chat, message, call_id, parent, batch, attempt, effect, started_us, finished_us,
+    latency_us, created_ms, error, error_type, input_bytes, output_bytes, tokens_used,
+    cache_tokens, reasoning_tokens, provider, model, tier, complexity, request_type, fallback,
+    retries, tokens_in, tokens_out, cache_read, cache_write, reasoning, first_token_us, cost,
+    status_code, response_id)
+values (
+    :key, :project, :session, :id, :kind, :name, :turn, :ordinal, :sequence, :finish_sequence,
+    :status, :late, :owner, :chat, :message, :call_id, :parent, :batch, :attempt, :effect,
+    :started_us, :finished_us, :latency_us, :created_ms, :error, :error_type, :input_bytes,
+    :output_bytes, :tokens_used, :cache_tokens, :reasoning_tokens, :provider, :model, :tier,
+    :complexity, :request_type, :fallback, :retries, :tokens_in, :tokens_out, :cache_read,
+    :cache_write, :reasoning, :first_token_us, :cost, :status_code, :response_id);
+
+-- name: copy_owner
+select
+    key, id, host, boot, pid, started, actor, since_ms, seen_ms
+from owner where key > :after_key order by key limit :limit;
+
+-- name: paste_owner
+insert into owner (
+    key, id, host, boot, pid, started, actor, since_ms, seen_ms)
+values (
+    :key, :id, :host, :boot, :pid, :started, :actor, :since_ms, :seen_ms);
+
+-- name: copy_token
+select
+    id, secret, name, scopes, project, created_ms, created_by, expires_ms, used_ms, revoked_ms
+from token where id > :after_id order by id limit :limit;
+
+-- name: paste_token
+insert into token (
+    id, secret, name, scopes, project, created_ms, created_by, expires_ms, used_ms, revoked_ms)
+values (
+    :id, :secret, :name, :scopes, :project, :created_ms, :created_by, :expires_ms, :used_ms,
+    :revoked_ms);

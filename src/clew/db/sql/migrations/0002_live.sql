@@ -24,6 +24,7 @@ create table event (
     number bigint not null,
     kind text not null,
     ref text not null,
+    turn bigint not null,
     time_ms bigint not null,
     body $bytes,
     blob $bytes,
@@ -34,6 +35,7 @@ create table event (
     unique (session, sequence)
 );
 create index event_blob on event (blob) where blob is not null;
+create index event_update on event (session, ref, sequence) where kind = 'update';
 
 -- A projection of the events `start`, `update`, `finish` and `span`: what took time. Times are
 -- Unix microseconds, tokens null where nobody told. The bodies stand in the events.
@@ -84,6 +86,7 @@ create table span (
     first_token_us bigint,
     cost double precision,
     status_code bigint,
+    response_id text,
     unique (project, id),
     unique (session, sequence)
 );

@@ -1,0 +1,208 @@
+"""Who runs spans, and whether they still do.
+
+Each open ledger that starts spans is an *owner*: a process of a host, known by the host's
+boot, the process id and the time at which it started. On the same host a look tells whether
+the process is there; elsewhere its heartbeat does. What a gone owner ran is abandoned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clew import canonical, events, spans
+from clew.db import Tx
+from clew.errors import ClewError, NotFound
+from clew.log import Head, read_head
+from clew.model import Outcome
+
+if TYPE_CHECKING:
+    from clew.ledger import Ledger
+
+BEAT_SECONDS = 15.0
+SILENT_MS = 90_000
+"""An owner on another host that was not heard of for so long is gone."""
+LEFT = "left"
+"""The boot of an owner that closed its ledger."""
+
+
+class Process(msgspec.Struct, frozen=True):
+    """A process as others can look for it. `host` includes the PID namespace."""
+
+    host: str
+    boot: str
+    pid: int
+    started: str
+
+
+def here() -> Process:
+    """This process."""
+    pid = os.getpid()
+    return Process(_host(), _boot(), pid, _started(pid) or "")
+
+
+@cache
+def _host() -> str:
+    space = ""
+    with contextlib.suppress(OSError):
+        space = str(Path("/proc/self/ns/pid").readlink())
+    return f"{socket.gethostname()}/{space}"
+
+
+@cache
+def _boot() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def _started(pid: int) -> str | None:
+    """When a process of this host started, in ticks since boot; `None` when it is not there,
+    empty where only its existence can be seen.
+    """
+    if Path("/proc/self/stat").exists():
+        try:
+            # The name in the second field may hold spaces and brackets.
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        except (OSError, IndexError):
+            return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except OSError:
+        return ""
+    return ""
+
+
+def is_gone(owner: Process, seen_ms: int) -> bool:
+    """True when nobody will finish what this owner started."""
+    if owner.boot == LEFT:
+        return True
+    if owner.host != _host():
+        return canonical.now_ms() - seen_ms > SILENT_MS
+    if owner.boot != _boot():
+        return True
+    started = _started(owner.pid)
+    return started is None or (started != "" and owner.started != "" and started != owner.started)
+
+
+class Owner:
+    """This ledger handle as an owner: its row is made with the first span, and its heart
+    beats while spans run.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._key: int | None = None
+        self._lock = threading.Lock()
+        self._running: set[str] = set()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def key(self) -> int:
+        """The key of its row."""
+        if self._key is None:
+            with self._lock:
+                if self._key is None:
+                    self._key = self._register()
+        return self._key
+
+    def _register(self) -> int:
+        process, id = here(), canonical.new_id()
+
+        def unit(tx: Tx) -> int:
+            row = tx.one(
+                "owner_add",
+                id=id,
+                host=process.host,
+                boot=process.boot,
+                pid=process.pid,
+                started=process.started,
+                actor=self._ledger.actor,
+                now=canonical.now_ms(),
+            )
+            assert row is not None  # noqa: S101 - an insert that returns
+            return int(row[0])
+
+        key = self._ledger._database.write(unit)
+        self._thread = threading.Thread(target=self._beat, name="clew-heartbeat", daemon=True)
+        self._thread.start()
+        return key
+
+    def began(self, id: str) -> None:
+        """A span runs here."""
+        self._running.add(id)
+
+    def ended(self, id: str) -> None:
+        """It does not any more."""
+        self._running.discard(id)
+
+    def _beat(self) -> None:
+        while not self._closing.wait(BEAT_SECONDS):
+            if self._running:
+                with contextlib.suppress(ClewError):
+                    self._ledger._database.write(self._seen)
+
+    def _seen(self, tx: Tx) -> None:
+        tx.run("owner_seen", owner=self._key, now=canonical.now_ms())
+
+    def close(self) -> None:
+        """Nothing runs here any more."""
+        self._closing.set()
+        if self._thread is None:
+            return
+        self._thread.join()
+        if self._running and self._ledger._database.writable:
+            with contextlib.suppress(ClewError):
+                self._ledger._database.write(self._left)
+
+    def _left(self, tx: Tx) -> None:
+        tx.run("owner_left", owner=self._key, boot=LEFT, now=canonical.now_ms())
+
+
+def sweep(ledger: Ledger, session: int | None = None) -> int:
+    """Give up the running spans whose owner is gone; gives how many. What waits for a person
+    goes on waiting.
+    """
+    with ledger._database.read() as tx:
+        rows = tx.all("span_running", project=ledger._scope)
+    gone: dict[int, list[tuple[str, int]]] = {}
+    known: dict[int, bool] = {}
+    for key, id, owner, host, boot, pid, started, seen_ms in rows:
+        if owner not in known:
+            known[owner] = is_gone(Process(host, boot, pid, started), seen_ms)
+        if known[owner] and session in (None, key):
+            gone.setdefault(key, []).append((id, seen_ms))
+    return sum(_abandon(ledger, key, found) for key, found in gone.items())
+
+
+def _abandon(ledger: Ledger, session: int, found: list[tuple[str, int]]) -> int:
+    def unit(tx: Tx) -> int:
+        head = read_head(tx, session)
+        count = sum(_abandon_one(tx, head, id, seen_ms) for id, seen_ms in found)
+        if count:
+            events.save(tx, head, 0)
+        return count
+
+    try:
+        return ledger._run(unit, session)
+    except NotFound:
+        return 0  # the session was erased since
+
+
+def _abandon_one(tx: Tx, head: Head, id: str, seen_ms: int) -> bool:
+    row: dict[str, Any] = spans.find(tx, head, id)
+    if row["status"] != "running":
+        return False
+    last = max(seen_ms * 1000, row["started_us"])
+    changes = {"outcome": str(Outcome.ABANDONED), "finished_us": last}
+    spans.update(tx, head, id, changes, lambda values: None)
+    return True

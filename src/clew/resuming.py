@@ -1,0 +1,114 @@
+"""Take a session up again after a crash: what was interrupted, what each open call needs.
+
+A call whose tool ended but whose result never reached the log is answered with what the tool
+said. A call that was given up is answered with "it may or may not have run", and classified by
+its effect: to be run again, to be asked about, or unknown. What waits for a person, or still
+runs elsewhere, stays open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from clew import owners, reading, spans, view
+from clew.db import Tx
+from clew.drafts import as_json, own_draft
+from clew.log import Head, append, look_head, turn_now
+from clew.model import (
+    JSON,
+    Entry,
+    Kind,
+    OpenCall,
+    Outcome,
+    Resumption,
+    Span,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+
+if TYPE_CHECKING:
+    from clew.session import Session
+
+ADVICE = {"none": "re-run", "idempotent": "re-run", "external": "ask"}
+LEFT_OPEN = frozenset({"waiting", "running"})
+NEWEST = 1000
+"""So many spans of the turn in force are looked through."""
+
+
+def resume(session: Session) -> Resumption:
+    """See `Session.resume`."""
+    owners.sweep(session._ledger, session._key)
+    with session._read() as tx:
+        head = look_head(tx, session._key)
+        calls = view.open_calls(reading.context(tx, head.place))
+        found = [_open_call(tx, head, call) for call in calls]
+        turn = _spans_of_turn(tx, head)
+    answers = [
+        (call, known)
+        for call, known in zip(calls, found, strict=True)
+        if known.advice not in LEFT_OPEN
+    ]
+    repair = session._write(_repair_unit(session, head, answers)) if answers else None
+    return Resumption(
+        interrupted=tuple(
+            span
+            for span in turn
+            if span.kind in ("turn", "agent") and span.status == Outcome.ABANDONED
+        ),
+        calls=tuple(found),
+        repair=repair,
+        late=tuple(span for span in turn if span.late is not None),
+    )
+
+
+def _spans_of_turn(tx: Tx, head: Head) -> list[Span]:
+    filters = dict.fromkeys(("kind", "name", "status", "chat", "call_id"))
+    return spans.listed(tx, head, {**filters, "turn": turn_now(tx, head)}, 0, NEWEST)
+
+
+def _open_call(tx: Tx, head: Head, call: ToolCall) -> OpenCall:
+    filters = dict.fromkeys(("kind", "name", "status", "chat", "turn"))
+    attempts = spans.listed(tx, head, {**filters, "call_id": call.id}, 0, NEWEST)
+    if not attempts:
+        return OpenCall(call.id, call.name, "unknown")
+    span = attempts[-1]
+    if span.status in spans.OPEN:
+        # No owner that could be gone: whoever started it says when it ends.
+        return OpenCall(call.id, call.name, span.status, span)
+    if span.status != Outcome.ABANDONED or span.late is not None:
+        return OpenCall(call.id, call.name, "answered", spans.whole(tx, head, span.id))
+    return OpenCall(call.id, call.name, ADVICE.get(span.effect or "", "unknown"), span)
+
+
+def _repair_unit(
+    session: Session, seen: Head, answers: list[tuple[ToolCall, OpenCall]]
+) -> Callable[[Tx], Entry]:
+    results = [_result(call, known) for call, known in answers]
+    body = {"role": "tool", "parts": msgspec.to_builtins(results)}
+    draft = own_draft(Kind.REPAIR, body, role="tool")
+
+    def unit(tx: Tx) -> Entry:
+        head = session._lock(tx)
+        session._expect(tx, head, seen.place)
+        return session._as_entries(append(tx, head, [draft]), [draft])[0]
+
+    return unit
+
+
+def _result(call: ToolCall, known: OpenCall) -> ToolResult:
+    span = known.span
+    if known.advice != "answered" or span is None:
+        return ToolResult(call.id, (view.LOST,), True, call.name, True)
+    ended = span.late or span.status
+    text = _text(span.output) or span.error or f"the call ended as {ended} and said nothing"
+    return ToolResult(call.id, (Text(text),), ended != Outcome.OK, call.name)
+
+
+def _text(output: JSON) -> str:
+    if output is None or isinstance(output, str):
+        return output or ""
+    return as_json(output).decode()
