@@ -29,6 +29,13 @@ class Lease:
         self.token: int | None = None
         self._take(seconds)
 
+    @classmethod
+    def held(cls, session: Session, token: int, holder: str = "") -> Lease:
+        """The lease whose fencing token somebody has from before, taken or not since."""
+        lease = cls.__new__(cls)
+        lease._session, lease.holder, lease.token = session, holder, token
+        return lease
+
     def _take(self, seconds: float) -> None:
         if not 0 < seconds <= SECONDS_MAX:
             raise Invalid(f"seconds={seconds!r}: a lease lasts for more than 0 and up to a year")

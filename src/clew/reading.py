@@ -15,7 +15,7 @@ import msgspec
 
 from clew import canonical, shapes, view
 from clew.db import Tx
-from clew.errors import Conflict, Damaged, NotFound
+from clew.errors import Conflict, Damaged, Invalid, NotFound
 from clew.log import (
     Bodies,
     Draft,
@@ -94,6 +94,56 @@ def entries_of(tx: Tx, pieces: Sequence[Range]) -> list[Entry]:
 def history(tx: Tx, place: Place | None) -> list[Message]:
     """Every message on the path."""
     return messages_of(entries_of(tx, path(tx, place)))
+
+
+PIECES_APART = 64
+"""Pieces of one message that lie further apart than this may be told as two by a page."""
+
+
+def history_page(
+    tx: Tx, place: Place | None, after: Place | None, limit: int
+) -> tuple[list[Message], bool]:
+    """Up to `limit` messages of the path to `place`, those that begin behind `after`, and
+    whether there are more. Reads little more than these. Raises `Invalid` when `after` is not
+    on the path.
+    """
+    pieces = path(tx, place)
+    total = sum(piece.high - piece.low + 1 for piece in pieces)
+    start = 0 if after is None else _offset(pieces, after) + 1
+    low, high = max(start - PIECES_APART, 0), start
+    while True:
+        high += limit + PIECES_APART
+        entries = entries_of(tx, _between(pieces, low, high))
+        number = {entry.position: low + n for n, entry in enumerate(entries)}
+        # What begins so near to the end that a piece may be missing waits for the next page.
+        sure = total if high >= total else high - PIECES_APART
+        found = [
+            message for message in messages_of(entries) if start <= number[message.at[0]] < sure
+        ]
+        if len(found) > limit or high >= total:
+            return found[:limit], len(found) > limit
+
+
+def _offset(pieces: Sequence[Range], place: Place) -> int:
+    """How many entries of a path lie before a place on it."""
+    before = 0
+    for piece in pieces:
+        if piece.session == place.session and piece.low <= place.seq <= piece.high:
+            return before + place.seq - piece.low
+        before += piece.high - piece.low + 1
+    raise Invalid("the place where the page before ended is not on the path: begin again")
+
+
+def _between(pieces: Sequence[Range], low: int, high: int) -> list[Range]:
+    """The entries of a path from number `low` up to `high`, exclusive."""
+    found = []
+    for piece in pieces:
+        size = piece.high - piece.low + 1
+        first, last = max(low, 0), min(high, size)
+        if first < last:
+            found.append(Range(piece.session, piece.low + first, piece.low + last - 1))
+        low, high = low - size, high - size
+    return found
 
 
 def tail(tx: Tx, place: Place | None, count: int) -> list[Message]:
@@ -255,8 +305,8 @@ def info_row(row: Sequence[Any], settings: dict[str, JSON] | None = None) -> Ses
     )
 
 
-def move_list(tx: Tx, session: int, limit: int) -> list[Move]:
-    """The moves of a session's head, newest first."""
+def move_list(tx: Tx, session: int, limit: int, before: int | None = None) -> list[Move]:
+    """The moves of a session's head, newest first; those before number `before`."""
     names = Names(tx)
     return [
         Move(
@@ -267,7 +317,7 @@ def move_list(tx: Tx, session: int, limit: int) -> list[Move]:
             time_ms,
         )
         for number, action, a, b, c, d, _below, time_ms in tx.all(
-            "move_list", session=session, limit=limit
+            "move_list", session=session, before=before, limit=limit
         )
     ]
 

@@ -26,6 +26,10 @@ class Stats(msgspec.Struct, frozen=True):
     entries: int
     body_bytes: int
     checkpoints: int
+    spans: int
+    spans_running: int
+    spans_lost: int
+    """Starts and ends of spans that could not be recorded since this ledger was opened."""
     disk: dict[str, int]
     search: str
     """`current`, `behind` (with `search_behind` entries), `disabled` or why it failed."""
@@ -130,14 +134,25 @@ def audit_records(
     action: str | None,
     since_ms: int | None,
     limit: int,
+    after: AuditRecord | None = None,
 ) -> list[AuditRecord]:
-    """The audit log, newest first."""
+    """The audit log, newest first; what comes behind `after`."""
+    before_project = before_session = None
+    if after is not None:
+        owner = tx.one("project_get", name=after.project)
+        named = tx.one("session_by_id", id=after.session, project=None) if after.session else None
+        before_project = owner[0] if owner else 0
+        before_session = named[0] if named else 0
     rows = tx.all(
         "audit_list",
         project=project,
         session=session,
         action=action,
         since_ms=since_ms,
+        before=after.number if after else None,
+        before_ms=after.time_ms if after else None,
+        before_project=before_project,
+        before_session=before_session,
         limit=limit,
     )
     return [

@@ -1,0 +1,43 @@
+"""Keeping a ledger: checks, retention, back-ups, the index."""
+
+from __future__ import annotations
+
+from clew import retention, wire
+from clew.server.call import Call
+from clew.server.problems import Refused
+from clew.verify import Report
+
+
+async def check(call: Call, body: wire.VerifyRequest) -> Report:
+    """When anything is wrong the ledger takes no further writes."""
+    return await call.ledger.verify(audit_only=body.audit_only)
+
+
+async def collect(call: Call, body: wire.DryRun) -> retention.Collected:
+    """What the rules let go."""
+    return await call.ledger.gc(dry_run=body.dry_run)
+
+
+async def retain(call: Call, body: wire.Retention) -> wire.Retention:
+    """A rule; it removes nothing by itself."""
+    rule = retention.Rule(
+        max_age_days=body.max_age_days,
+        max_bytes=body.max_bytes,
+        checkpoint_days=body.checkpoint_days,
+    )
+    await call.ledger.retain(call.path["project"], rule)
+    return body
+
+
+async def reindex(call: Call) -> wire.Count:
+    """How many entries the index now covers."""
+    return wire.Count(await call.ledger.reindex())
+
+
+async def backup(call: Call, body: wire.BackupRequest) -> wire.BackupMade:
+    """Only a name comes from the caller: the folder is the server's."""
+    folder = call.server.settings.backups
+    if folder is None:
+        raise Refused("forbidden", "this server has no folder for back-ups: see clew serve")
+    made = await call.ledger.backup(folder / body.name)
+    return wire.BackupMade(made.name, made.stat().st_size)

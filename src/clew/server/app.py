@@ -1,0 +1,189 @@
+"""The application: a request, its route, its handler, its answer.
+
+`build` puts it behind the guard, which has asked who calls before anything here runs. What a
+route's scope is, is asked here, for every route there is: a request for which no route is found
+is refused, and a route without a scope cannot be built.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from clew import wire
+from clew.access import Access, require
+from clew.aio import AsyncLedger
+from clew.errors import ClewError
+from clew.server import call, logs, openapi, problems, routes
+from clew.server.answer import Answer, Receive, Scope, Send, Stream
+from clew.server.call import Call, Handles
+from clew.server.problems import Refused
+from clew.server.routes import OPEN, Route
+from clew.server.security import Guard
+from clew.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from clew.ledger import Ledger
+
+CALLERS_MAX = 1000
+
+
+class Server:
+    """The ASGI application behind the guard. `stopping` is set when it is about to end."""
+
+    def __init__(self, ledger: Ledger, settings: ServerSettings) -> None:
+        self.ledger = ledger
+        self.settings = settings
+        self.stopping = asyncio.Event()
+        self._router = routes.Router(routes.ROUTES)
+        self._sockets = {socket.path: socket for socket in routes.SOCKETS}
+        self._callers: dict[tuple[str | None, str], Handles] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or serve one connection."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await _lifespan(receive, send)
+
+    def handles(self, token: Access | None) -> Handles:
+        """The ledger as this token may see it, acting in its name."""
+        who = (None, "nobody") if token is None else (token.project, token.name)
+        known = self._callers.get(who)
+        if known is None:
+            if len(self._callers) >= CALLERS_MAX:
+                del self._callers[next(iter(self._callers))]
+            confined = getattr(self.ledger, "confined", lambda *_who: self.ledger)
+            seen = confined(*who)
+            known = self._callers[who] = Handles(AsyncLedger(seen))
+        return known
+
+    def document(self) -> bytes:
+        """The OpenAPI document, as JSON."""
+        return openapi.encoded()
+
+    # --- HTTP ---
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = time.perf_counter()
+        token: Access | None = scope["clew.token"]
+        request: str = scope["clew.request"]
+        route: Route | None = None
+        given: Answer | Stream
+        try:
+            route, path = self._find(scope)
+            if route.scope != OPEN:
+                require(token, route.scope)
+            headers = dict(scope["headers"])
+            one = Call(self, token, self.handles(token), request, path, headers)
+            given = await self._answer(route, one, scope["query_string"], receive)
+        except (Refused, ClewError) as error:
+            given = problems.answer(error, request)
+        size = await self._send(given, send, request, route)
+        if self.settings.log_requests and logs.logger.isEnabledFor(logging.INFO):
+            logs.fact(
+                logging.INFO,
+                "request",
+                method=scope["method"],
+                route=route.path if route else None,
+                status=given.status,
+                ms=round((time.perf_counter() - begun) * 1000, 3),
+                bytes=size,
+                token=token.id if token else None,
+                request=request,
+            )
+
+    def _find(self, scope: Scope) -> tuple[Route, Mapping[str, str]]:
+        raw: bytes = scope.get("raw_path") or scope["path"].encode()
+        try:
+            methods, values = self._router.find(raw.decode("ascii"))
+        except UnicodeDecodeError:
+            raise Refused("malformed", "the path is no text in UTF-8") from None
+        if not methods:
+            raise Refused("not-found", "there is nothing at this path: see /api/v1/openapi.json")
+        found = methods.get(scope["method"])
+        if found is None:
+            allowed = ", ".join(sorted(methods))
+            raise Refused(
+                "method-not-allowed",
+                f"at this path there is {allowed} only",
+                ((b"allow", allowed.encode()),),
+            )
+        route, names = found
+        return route, dict(zip(names, values, strict=True))
+
+    async def _answer(
+        self, route: Route, one: Call, query: bytes, receive: Receive
+    ) -> Answer | Stream:
+        if route.query is not None:
+            one.query = call.query_of(query, route.query)
+        elif query:
+            raise Refused("invalid", "query: nothing can be said there")
+        limit = self.settings.body_bytes_max
+        body = await call.body_of(receive, one.headers, limit) if route.method != "GET" else b""
+        try:
+            if route.takes is None:
+                if body:
+                    raise Refused("invalid", "body: nothing can be said there")
+                value = await route.handler(one)
+            else:
+                value = await route.handler(one, call.decoded(body, one.headers, route.takes))
+            if isinstance(value, Answer | Stream):
+                return value
+            return Answer(wire.encode(value), status=route.status)
+        except (Refused, ClewError) as error:
+            return problems.answer(error, one.request)
+        except Exception as error:  # noqa: BLE001 - a fault of ours: told to the log, by its place
+            logs.fault(one.request, route.path, error)
+            return problems.answer(error, one.request)
+
+    async def _send(
+        self, given: Answer | Stream, send: Send, request: str, route: Route | None
+    ) -> int:
+        try:
+            return await given.send(send)
+        except (OSError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            # The answer has begun: breaking off is the only way left to say that it failed.
+            logs.fault(request, route.path if route else "", error)
+            raise
+
+    # --- WebSocket ---
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        socket = self._sockets.get(scope["path"])
+        token: Access | None = scope["clew.token"]
+        try:
+            if socket is None:
+                raise Refused("not-found", "there is no WebSocket at this path")
+            require(token, socket.scope)
+        except (Refused, ClewError):
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        handler: Callable[..., Awaitable[None]] = socket.handler
+        await handler(self, self.handles(token), scope, receive, send)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message: Mapping[str, Any] = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def build(ledger: Ledger, settings: ServerSettings) -> Guard:
+    """The application, guarded. The ledger stays the caller's to close."""
+    return Guard(
+        Server(ledger, settings),
+        ledger,
+        settings,
+        open_paths=[route.path for route in routes.ROUTES if route.scope == OPEN],
+    )

@@ -1,0 +1,219 @@
+"""The one table of what can be asked over HTTP. From it come the router, the OpenAPI document,
+and the tests of scopes and audit records. A route that names no scope cannot be built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import msgspec
+
+from clew import access, checkpoints, erase, model, retention, stats, verify, view, wire
+from clew.access import Scope
+from clew.model import Checkpoint, Move, SessionInfo
+from clew.server.api import (
+    about,
+    care,
+    entries,
+    exports,
+    finding,
+    leases,
+    pointers,
+    sessions,
+    tokens,
+)
+from clew.server.api import compaction as compacting
+from clew.server.api import config as settings
+from clew.wire import Page
+
+OPEN = "open"
+"""The scope of the few routes that need no token; they tell nothing private."""
+API = "/api/v1"
+_S = f"{API}/sessions/{{session}}"
+
+Handler = Callable[..., Awaitable[Any]]
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One thing that can be asked. `takes` is the body's struct, `query` the query's, `gives`
+    the answer's type: bytes that are no JSON say their media type.
+    """
+
+    method: Method
+    path: str
+    scope: str
+    handler: Handler
+    gives: Any
+    summary: str
+    takes: Any = None
+    query: Any = None
+    status: int = 200
+    mutates: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scope != OPEN and self.scope not in set(Scope):
+            raise ValueError(f"{self.method} {self.path}: no scope is called {self.scope!r}")
+
+    @property
+    def name(self) -> str:
+        """The handler's module and name: one of a kind."""
+        return f"{self.handler.__module__.rpartition('.')[2]}.{self.handler.__name__}"
+
+
+READ, APPEND, BRANCH = Scope.SESSION_READ, Scope.SESSION_APPEND, Scope.SESSION_BRANCH
+RESTORE, DELETE = Scope.SESSION_RESTORE, Scope.SESSION_DELETE
+
+
+def _get(
+    path: str,
+    scope: str,
+    handler: Handler,
+    gives: Any,
+    summary: str,
+    query: Any = None,
+) -> Route:
+    return Route("GET", path, scope, handler, gives, summary, None, query)
+
+
+def _do(
+    method: Method,
+    path: str,
+    scope: str,
+    handler: Handler,
+    gives: Any,
+    summary: str,
+    takes: Any = None,
+    query: Any = None,
+    *,
+    status: int = 200,
+    mutates: bool = True,
+) -> Route:
+    return Route(method, path, scope, handler, gives, summary, takes, query, status, mutates)
+
+
+# fmt: off
+ROUTES: tuple[Route, ...] = (
+    _get("/health", OPEN, about.health, wire.Health, "Whether the server runs."),
+    _get("/ready", OPEN, about.ready, wire.Health, "Whether the ledger answers and can be written."),
+    _get(f"{API}/openapi.json", OPEN, about.document, dict[str, Any], "This document."),
+    # --- sessions
+    _get(f"{API}/sessions", READ, sessions.listed, Page[SessionInfo], "Sessions, newest first.", wire.SessionsQuery),
+    _do("POST", f"{API}/sessions", APPEND, sessions.create, SessionInfo, "A new session.", wire.Create, status=201),
+    _do("POST", f"{API}/sessions/at", APPEND, sessions.at_address, SessionInfo, "The session at an address, made when there is none.", wire.Address),
+    _get(_S, READ, sessions.get, SessionInfo, "A session, with its settings."),
+    _do("DELETE", _S, DELETE, sessions.erase, erase.Erased, "Remove what a session said, for good.", query=wire.EraseQuery),
+    _get(f"{_S}/head", READ, sessions.head, wire.Head, "Where a session stands."),
+    _do("PUT", f"{_S}/title", APPEND, sessions.title, wire.Entry, "Give it a title.", wire.Title),
+    _do("PUT", f"{_S}/archived", APPEND, sessions.archived, SessionInfo, "Take it out of use, or into use again.", wire.Flag),
+    _do("PUT", f"{_S}/pinned", APPEND, sessions.pinned, SessionInfo, "Keep it whatever the retention rule says.", wire.Flag),
+    # --- what was said
+    _get(f"{_S}/entries", READ, entries.listed, Page[wire.Entry], "Its own log, oldest first: all kinds, all branches.", wire.EntriesQuery),
+    _do("POST", f"{_S}/entries", APPEND, entries.append, wire.Appended, "Add messages at the head, all or none.", wire.Append, status=201),
+    _get(f"{_S}/entries/{{at}}", READ, entries.get, wire.Entry, "One entry, by number or `session:seq`."),
+    _get(f"{_S}/history", READ, entries.history, Page[model.Message], "Every message on the path to the head, oldest first.", wire.PageQuery),
+    _get(f"{_S}/tail", READ, entries.tail, wire.Messages, "The newest messages, oldest first.", wire.Tail),
+    _get(f"{_S}/context", READ, entries.context, wire.Messages, "The messages that a model still sees."),
+    _get(f"{_S}/view", READ, entries.view, view.View, "What a model is to see, in its provider's words.", wire.ViewQuery),
+    _do("POST", f"{_S}/repair", APPEND, entries.repair, wire.Repaired, "Answer every call that has no result."),
+    # --- settings
+    _get(f"{_S}/config", READ, settings.all_of, wire.Settings, "Its settings."),
+    _get(f"{_S}/config/{{key}}", READ, settings.get, wire.Value, "One setting."),
+    _do("PUT", f"{_S}/config/{{key}}", APPEND, settings.put, wire.Settings, "Change one setting.", wire.Value),
+    _do("DELETE", f"{_S}/config/{{key}}", APPEND, settings.delete, wire.Settings, "Remove one setting."),
+    # --- going back, and aside
+    _do("POST", f"{_S}/compaction/plan", READ, compacting.plan, wire.Planned, "Where a compaction would cut, and what it would cover.", wire.PlanRequest, mutates=False),
+    _do("POST", f"{_S}/compaction", APPEND, compacting.commit, Checkpoint, "Put a summary in the place of everything before a cut.", wire.Compact, status=201),
+    _get(f"{_S}/checkpoints", READ, pointers.checkpoints, Page[Checkpoint], "Its checkpoints, newest first.", wire.PageQuery),
+    _do("POST", f"{_S}/checkpoints", APPEND, pointers.checkpoint, Checkpoint, "Name where it stands now.", wire.CheckpointRequest, status=201),
+    _get(f"{_S}/checkpoints/{{checkpoint}}", READ, pointers.get_checkpoint, Checkpoint, "One checkpoint, by its id or the unique beginning of it."),
+    _get(f"{_S}/diff", READ, pointers.diff, checkpoints.Diff, "What two places' paths hold that the other does not.", wire.DiffQuery),
+    _get(f"{_S}/moves", READ, pointers.moves, Page[Move], "Where its head went other than forward, newest first.", wire.PageQuery),
+    _do("POST", f"{_S}/branch", BRANCH, pointers.branch, SessionInfo, "A new session that shares its history.", wire.Branch, status=201),
+    _do("POST", f"{_S}/restore", RESTORE, pointers.restore, Move, "Go back to a place.", wire.At),
+    _do("POST", f"{_S}/undo", RESTORE, pointers.undo, Move, "Take back the last thing."),
+    _do("POST", f"{_S}/clear", RESTORE, pointers.clear, Move, "Begin again at the root; the settings stay."),
+    _do("POST", f"{_S}/reset", RESTORE, pointers.reset, Move, "Begin again at the root.", wire.Reset),
+    _do("POST", f"{_S}/replace", RESTORE, pointers.replace, Move, "Stand on other messages instead of the history.", wire.Replace),
+    _do("POST", f"{_S}/transfer", BRANCH, pointers.transfer, SessionInfo, "Hand the conversation to another address.", wire.Transfer),
+    # --- one writer
+    _do("POST", f"{_S}/lease", APPEND, leases.take, wire.LeaseHeld, "Be the only writer, or stay it.", wire.LeaseRequest, mutates=False),
+    _do("DELETE", f"{_S}/lease", APPEND, leases.release, wire.Head, "Let others write.", mutates=False),
+    # --- finding and figures
+    _get(f"{API}/search", READ, finding.search, wire.Found, "Full-text search over everything said, thought, called and answered.", wire.SearchQuery),
+    _get(f"{API}/audit", Scope.AUDIT_READ, finding.audit, Page[model.AuditRecord], "Who did what, newest first.", wire.AuditQuery),
+    _get(f"{API}/stats", READ, finding.figures, stats.Stats, "How much there is, and how much room it takes."),
+    _get(f"{API}/usage", READ, finding.usage, wire.UsageRows, "Tokens and cost, once per model call.", wire.UsageQuery),
+    _get(f"{API}/projects", READ, finding.projects, wire.Projects, "The names of the projects."),
+    # --- out
+    _get(f"{API}/trajectories", Scope.EXPORT_RUN, exports.trajectories, "application/jsonl", "Sessions as training rows, one JSON object a line, redacted.", wire.TrajectoryQuery),
+    _get(f"{_S}/trajectory", Scope.EXPORT_RAW, exports.trajectory, dict[str, Any], "One session as a training row, not redacted."),
+    _get(f"{_S}/sources", READ, exports.sources, Page[wire.SourceFile], "The files that it was imported from."),
+    _get(f"{_S}/sources/{{number}}", READ, exports.source, "application/octet-stream", "Such a file, byte for byte."),
+    # --- care
+    _do("POST", f"{API}/verify", Scope.ADMIN, care.check, verify.Report, "Derive everything again and name what does not agree.", wire.VerifyRequest, mutates=False),
+    _do("POST", f"{API}/gc", Scope.ADMIN, care.collect, retention.Collected, "Apply the projects' retention rules.", wire.DryRun),
+    _do("PUT", f"{API}/projects/{{project}}/retention", Scope.ADMIN, care.retain, wire.Retention, "Set what a project keeps.", wire.Retention),
+    _do("POST", f"{API}/reindex", Scope.ADMIN, care.reindex, wire.Count, "Build the full-text index anew.", mutates=False),
+    _get(f"{API}/tokens", Scope.ADMIN, tokens.listed, Page[access.TokenInfo], "Access tokens, without their secrets.", wire.PageQuery),
+    _do("POST", f"{API}/tokens", Scope.ADMIN, tokens.create, access.NewToken, "A new access token. Its text is shown once.", wire.TokenRequest, status=201),
+    _do("DELETE", f"{API}/tokens/{{token}}", Scope.ADMIN, tokens.revoke, access.TokenInfo, "Revoke an access token."),
+    _do("POST", f"{API}/backups", Scope.ADMIN, care.backup, wire.BackupMade, "Copy the ledger into the server's folder for back-ups.", wire.BackupRequest, status=201),
+)
+# fmt: on
+
+
+class Socket(msgspec.Struct, frozen=True):
+    """A WebSocket. The handler gets the server, the token's ledger, and the ASGI three."""
+
+    path: str
+    scope: str
+    handler: Callable[..., Awaitable[None]]
+    summary: str
+
+    def __post_init__(self) -> None:
+        if self.scope not in set(Scope):
+            raise ValueError(f"{self.path}: no scope is called {self.scope!r}")
+
+
+SOCKETS: tuple[Socket, ...] = ()
+
+
+class Router:
+    """Finds the route of a path by its segments: a literal first, then a name."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._root: _Node = _Node()
+        for route in routes:
+            node, names = self._root, []
+            for segment in route.path.split("/")[1:]:
+                if segment.startswith("{"):
+                    names.append(segment[1:-1])
+                    node.any = node.any or _Node()
+                    node = node.any
+                else:
+                    node = node.literal.setdefault(segment, _Node())
+            if route.method in node.routes:
+                raise ValueError(f"{route.method} {route.path} is there twice")
+            node.routes[route.method] = (route, tuple(names))
+
+    def find(self, path: str) -> tuple[dict[str, tuple[Route, tuple[str, ...]]], list[str]]:
+        """What can be asked at a path, by method, and the parts that are names' values."""
+        node, values = self._root, []
+        for segment in path.split("/")[1:]:
+            below = node.literal.get(segment)
+            if below is None:
+                if node.any is None or not segment:
+                    return {}, []
+                values.append(unquote(segment, errors="strict") if "%" in segment else segment)
+                below = node.any
+            node = below
+        return node.routes, values
+
+
+class _Node(msgspec.Struct):
+    literal: dict[str, _Node] = {}
+    any: _Node | None = None
+    routes: dict[str, tuple[Route, tuple[str, ...]]] = {}

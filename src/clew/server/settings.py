@@ -1,0 +1,33 @@
+"""How a server is set up. Every limit has a name and a default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `clew serve` was told; `hosts` and `origins` are exact lists."""
+
+    hosts: tuple[str, ...] = ()
+    """Names under which the server is asked, `host:port` each: all others are refused."""
+    origins: tuple[str, ...] = ()
+    """Web pages that may ask besides the server's own, `https://name` each."""
+    body_bytes_max: int = 96 * 1024 * 1024
+    """An entry of 64 MiB, as base64."""
+    backups: Path | None = None
+    """The folder that back-ups may be written to; `None`: nowhere."""
+    log_requests: bool = True
+    token_rate: float = 5000
+    """Requests a second that one token may send on average."""
+    token_burst: int = 10_000
+    """Requests that it may send at once."""
+    address_rate: float = 10_000
+    """The same for one address, with whatever tokens or none."""
+    address_burst: int = 20_000
+    failures_max: int = 5
+    """So many wrong tokens from one address; each one more doubles the time it has to wait."""
+    failure_delay_max_s: float = 60
+    failure_note_s: float = 60
+    """Refused addresses are put on record at most so often: guessing must not fill the ledger."""
