@@ -20,35 +20,13 @@ from typing import Any, TextIO
 
 import click
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_MARKS = re.compile(
-    "[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
-)
-_JSON_ESCAPED = re.compile(f"{_CONTROL.pattern[:-1]}{_MARKS.pattern[1:]}")
+from clew.clean import CONTROL, MARKS
+from clew.clean import clean as clean
+from clew.clean import one_line as one_line
+
+_JSON_ESCAPED = re.compile(f"{CONTROL.pattern[:-1]}{MARKS.pattern[1:]}")
 SHORT_ID = 16
 """So many characters of an id are shown: its time in milliseconds and twelve random bits."""
-
-
-# --- text that cannot harm ---------------------------------------------------------------
-
-
-def clean(text: str) -> str:
-    """Text without control characters (but tabs and line ends), reordering marks made visible."""
-    if text.isascii() and text.isprintable():
-        return text
-    return _MARKS.sub(_visible, _CONTROL.sub("", text))
-
-
-def one_line(text: str, limit: int = 0) -> str:
-    """The same on one line, cut to `limit` characters (0: as long as it is)."""
-    joined = " ".join(clean(text).split())
-    if limit and len(joined) > limit:
-        return joined[: limit - 1] + "…"
-    return joined
-
-
-def _visible(match: re.Match[str]) -> str:
-    return f"⟨U+{ord(match[0]):04X}⟩"
 
 
 # --- talk --------------------------------------------------------------------------------
