@@ -58,8 +58,8 @@ class Server:
         if known is None:
             if len(self._callers) >= CALLERS_MAX:
                 del self._callers[next(iter(self._callers))]
-            confined = getattr(self.ledger, "confined", lambda *_who: self.ledger)
-            seen = confined(*who)
+            project, actor = who
+            seen = self.ledger.confined(project, actor=actor)
             known = self._callers[who] = Handles(AsyncLedger(seen))
         return known
 
