@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Unauthorized,
         Unavailable,
     )
-    from clew.ledger import Ledger, open
+    from clew.ledger import Ledger
     from clew.model import (
         AuditRecord,
         Checkpoint,
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Status,
         Usage,
     )
+    from clew.opening import open
     from clew.session import Session
     from clew.spans import SpanDraft
     from clew.tracing import Denied
@@ -102,7 +103,7 @@ _HOMES = {
     "Ledger": "ledger",
     "Session": "session",
     "SpanDraft": "spans",
-    "open": "ledger",
+    "open": "opening",
 }
 _ERRORS = frozenset(
     [

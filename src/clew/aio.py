@@ -18,15 +18,18 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from clew import ledger as sync
+from clew import opening
 from clew.compaction import KEEP_TOKENS, Summarize, checked_reason
 from clew.db import Tx
 from clew.errors import Invalid
 from clew.model import JSON, Checkpoint, Entry, Move, Position, Reason, SessionInfo
 from clew.moves import ANY, Anywhere
 from clew.session import At, RawMessage, Session
+from clew.tracing import Turn
 
 T = TypeVar("T")
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def _in_thread(
@@ -53,9 +56,21 @@ def _of_session(
     return run
 
 
+def _queued(
+    verb: Callable[Concatenate[Session, P], T],
+) -> Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, T]]:
+    """A writing verb of `clew.Session`, whose unit is queued."""
+
+    @functools.wraps(verb)
+    async def run(self: AsyncSession, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._later(verb(self._queue(), *args, **kwargs))
+
+    return run
+
+
 async def open(url: str | None = None, **options: Any) -> AsyncLedger:
     """Open a ledger; the options are those of `clew.open`."""
-    return AsyncLedger(await asyncio.to_thread(sync.open, url, **options))
+    return AsyncLedger(await asyncio.to_thread(opening.open, url, **options))
 
 
 class AsyncLedger:
@@ -96,10 +111,15 @@ class AsyncLedger:
     retain = _in_thread(sync.Ledger.retain)
     pin = _in_thread(sync.Ledger.pin)
     archive = _in_thread(sync.Ledger.archive)
+    sweep = _in_thread(sync.Ledger.sweep)
     create_token = _in_thread(sync.Ledger.create_token)
     tokens = _in_thread(sync.Ledger.tokens)
     revoke_token = _in_thread(sync.Ledger.revoke_token)
     sync_to_disk = _in_thread(sync.Ledger.sync)
+
+    def confined(self, project: str | None = None, *, actor: str | None = None) -> AsyncLedger:
+        """See `Ledger.confined`."""
+        return AsyncLedger(self.sync.confined(project, actor=actor))
 
     def evict(self, ids: Iterable[str]) -> int:
         """See `Ledger.evict`."""
@@ -271,6 +291,27 @@ class AsyncSession:
     diff = _of_session(Session.diff)
     label = _of_session(Session.label)
     lease = _of_session(Session.lease)
+
+    # --- what runs ---
+
+    start_span = _queued(Session.start_span)
+    update_span = _queued(Session.update_span)
+    record_spans = _queued(Session.record_spans)
+    span = _of_session(Session.span)
+    spans = _of_session(Session.spans)
+    snapshot = _queued(Session.snapshot)
+    load_snapshot = _of_session(Session.load_snapshot)
+    delete_snapshot = _queued(Session.delete_snapshot)
+    snapshots = _of_session(Session.snapshots)
+    resume = _of_session(Session.resume)
+
+    def turn(self, prompt: RawMessage | None = None, **facts: Any) -> Turn:
+        """See `Session.turn`: `async with session.turn(prompt) as turn`."""
+        return self.sync.turn(prompt, **facts)
+
+    def traced(self, function: Callable[P, R], **options: Any) -> Callable[P, R]:
+        """See `Session.traced`."""
+        return self.sync.traced(function, **options)
 
     def close(self) -> None:
         """See `Session.close`."""

@@ -1,4 +1,4 @@
-"""One database with everything in it: opening it, finding sessions, and its care.
+"""One database with everything in it: finding sessions, and its care.
 
 The verbs that take more than a few lines stand in modules of their own; this class is where a
 reader finds them all.
@@ -6,20 +6,19 @@ reader finds them all.
 
 from __future__ import annotations
 
+import copy
 import os
 import secrets
-import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
-from urllib.parse import quote
 
 from clew import access, audit, canonical, checkpoints, moves, names, owners, reading, tokens
-from clew.db import Database, Settings, Tx, connect
-from clew.db.database import Durability, Job
+from clew.db import Database, Tx
+from clew.db.database import Job
 from clew.errors import Invalid, NotFound, Stale
 from clew.log import lock_head, read_head, save_head
 from clew.model import JSON, AuditRecord, Results, SessionInfo
@@ -42,69 +41,6 @@ T = TypeVar("T")
 DEFAULT_PROJECT = "default"
 MIN_PREFIX = 4
 """Fewer characters of a session's id are not looked up."""
-
-
-def default_url() -> str:
-    """`CLEW_DB`, else a file in the user's data folder (XDG, macOS or Windows custom)."""
-    named = os.environ.get("CLEW_DB")
-    if named:
-        return as_url(named)
-    home = Path.home()
-    if sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return as_url(str(base / "clew" / "clew.db"))
-
-
-def as_url(text: str) -> str:
-    """A ledger URL of what a person wrote: a URL as it is, a path as `sqlite:///path`."""
-    if "://" in text:
-        return text
-    if text == ":memory:":
-        return "sqlite:///:memory:"
-    return f"sqlite:///{quote(str(Path(text).expanduser().absolute()))}"
-
-
-def open(
-    url: str | os.PathLike[str] | None = None,
-    *,
-    project: str | None = None,
-    durability: Durability = "full",
-    read_only: bool = False,
-    search: bool | None = None,
-    actor: str | None = None,
-    count_tokens: tokens.Counter = tokens.count_message,
-    max_checkpoints: int | None = None,
-    prices: Prices | str | os.PathLike[str] | None = None,
-) -> Ledger:
-    """Open a ledger, making it where there is none.
-
-    `url` is `sqlite:///path`, `postgresql://…` or a path; by default the user's own ledger.
-    `project` confines the handle: it sees and makes sessions of that project only.
-    `durability` is `full` (acknowledged means on disk) or `normal` (a power cut may take the
-    newest commits). `search` turns the full-text index on or off for good; `None` leaves it.
-    `count_tokens` estimates a message; `max_checkpoints` hides older ones (default: all stay);
-    `prices` are a list of your own, over ours (see `clew.prices`).
-
-    Raises `Invalid` for a URL that names no ledger, `Unavailable` when it cannot be reached,
-    `Damaged` when the file is no ledger.
-    """
-    if durability not in ("full", "normal"):
-        raise Invalid(f"durability={durability!r}: say 'full' or 'normal'")
-    settings = Settings(durability=durability, read_only=read_only)
-    database = connect(as_url(os.fspath(url)) if url is not None else default_url(), settings)
-    return Ledger(
-        database,
-        project=project,
-        search=search,
-        actor=actor or audit.default_actor(),
-        count_tokens=count_tokens,
-        max_checkpoints=max_checkpoints,
-        prices=prices,
-    )
 
 
 class Ledger:
@@ -131,14 +67,26 @@ class Ledger:
         self._handles: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
         self._searcher: Searcher | None = None
         self._runs = Owner(self)
-        self.trace_failures = 0
-        """Spans that could not be recorded through this handle; see `clew.tracing`."""
+        self._lent = False
         self._scope = None if project is None else self._project_key(project)
         if search is not None:
             self._set_search(search)
         if database.writable:
             owners.sweep(self)
         self._start_indexer()
+
+    def confined(self, project: str | None = None, *, actor: str | None = None) -> Ledger:
+        """Another handle on this open ledger, for one project (default: as this one) and in
+        somebody's name. It ends with this one; closing it closes nothing.
+        """
+        _ = self._search  # both are to follow one index
+        other = copy.copy(self)
+        other._lent, other._handles = True, weakref.WeakValueDictionary()
+        other.actor = actor or self.actor
+        if project is not None:
+            other._project_name = self._named(project)
+            other._scope = other._project_key(project)
+        return other
 
     # --- sessions ---
 
@@ -512,6 +460,11 @@ class Ledger:
 
         return chosen(self._prices)
 
+    @property
+    def trace_failures(self) -> int:
+        """Spans that could not be recorded since this ledger was opened; see `clew.tracing`."""
+        return self._runs.failures
+
     def sweep(self) -> int:
         """Give up the running spans whose process is gone: they become `abandoned`, ended at
         its last sign of life. Done whenever a ledger is opened; gives how many there were.
@@ -524,6 +477,8 @@ class Ledger:
 
     def close(self) -> None:
         """Stop the threads and give the files back. Idempotent."""
+        if self._lent:
+            return
         if self._searcher is not None:
             self._searcher.close()
         self._runs.close()

@@ -104,6 +104,8 @@ class Owner:
         self._key: int | None = None
         self._lock = threading.Lock()
         self._running: set[str] = set()
+        self.failures = 0
+        """Spans that could not be recorded."""
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 

@@ -72,13 +72,13 @@ class Running:
 
     # --- one by one ---
 
-    def start_span(self, kind: str, name: str, *, id: str = "", **facts: Any) -> Span:
+    def start_span(self, kind: str, name: str, /, *, id: str = "", **facts: Any) -> Span:
         """Record that something begins (or, with `outcome`, that it is over); see `clew.Span`
         for what `facts` may hold. Raises `Invalid`. An `id` that is known gives that span.
         """
         return self._write(self._start_unit(SpanDraft(kind, name, facts, id)))
 
-    def update_span(self, id: str, **changes: Any) -> Span:
+    def update_span(self, id: str, /, **changes: Any) -> Span:
         """Record what changed; an `outcome` ends the span. No changes: the span as it is.
 
         The same outcome again gives the span; another is a `Conflict`, but after `abandoned`,

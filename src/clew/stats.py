@@ -59,6 +59,7 @@ def stats(ledger: Ledger) -> Stats:
         sessions, subagents = tx.one("count_sessions", project=scope) or (0, 0)
         entries, body_bytes = tx.one("entry_stats", project=scope) or (0, 0)
         (checkpoints,) = tx.one("count_checkpoints", project=scope) or (0,)
+        traced, running = tx.one("span_stats", project=scope) or (0, 0)
     state, behind = _search_state(ledger)
     return Stats(
         sessions=sessions,
@@ -66,6 +67,9 @@ def stats(ledger: Ledger) -> Stats:
         entries=entries,
         body_bytes=int(body_bytes),
         checkpoints=checkpoints,
+        spans=traced,
+        spans_running=int(running),
+        spans_lost=ledger.trace_failures,
         disk=ledger._database.size(),
         search=state,
         search_behind=behind,

@@ -156,7 +156,7 @@ class Call:
         return self._session._start_unit(self._draft())
 
     def _lost(self, what: str, error: Exception) -> None:
-        self._session._ledger.trace_failures += 1
+        self._session._ledger._runs.failures += 1
         log.warning(
             "clew: the %s of %s span %s in session %s was not recorded: %s: %s",
             *(what, self.kind, self.id, self._session.id, type(error).__name__, error),

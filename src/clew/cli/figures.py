@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from clew.cli import output
 from clew.cli.errors import NOTHING_FOUND
 from clew.cli.options import Setup, setup
+
+if TYPE_CHECKING:
+    from clew.stats import Stats
 
 
 @click.command()
@@ -25,6 +28,7 @@ def stats(setup: Setup) -> None:
         ("sessions", f"{found.sessions:,}, {found.subagents:,} of them sub-agents'"),
         ("entries", f"{found.entries:,}"),
         ("checkpoints", f"{found.checkpoints:,}"),
+        ("spans", _spans(found)),
         ("handed in", output.size(found.body_bytes)),
         ("on disk", output.size(sum(found.disk.values()))),
         *((f"  {part}", output.size(count)) for part, count in found.disk.items()),
@@ -32,6 +36,11 @@ def stats(setup: Setup) -> None:
     ]
     for name, value in rows:
         output.text(output.one_line(value) if not name else f"{name:<16}{output.one_line(value)}")
+
+
+def _spans(found: Stats) -> str:
+    lost = f", {found.spans_lost:,} could not be recorded" if found.spans_lost else ""
+    return f"{found.spans:,}, {found.spans_running:,} running{lost}"
 
 
 @click.command()

@@ -39,7 +39,7 @@ class Setup:
         Raises `NotFound`, and all that `clew.open` raises.
         """
         import clew
-        from clew.ledger import as_url, default_url
+        from clew.opening import as_url, default_url
 
         url = as_url(self.db) if self.db else default_url()
         if not create:

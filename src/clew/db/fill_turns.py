@@ -6,6 +6,7 @@ parents first, each from the turn at which it hangs on.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from clew.db.database import Tx
@@ -67,7 +68,7 @@ def _fill(tx: Tx, line: _Line) -> None:
     turn = 0 if line.parent is None else _turn(tx, line.project, line.parent)
     rows = tx.all("entry_prompts", **where, low=line.low, high=line.high)
     starts = [line.low, *(seq for (seq,) in rows), line.high + 1]
-    for number, (low, following) in enumerate(zip(starts, starts[1:], strict=False), turn):
+    for number, (low, following) in enumerate(pairwise(starts), turn):
         if low < following:
             tx.run("entry_set_turn", **where, low=low, high=following - 1, turn=number)
 
