@@ -125,8 +125,11 @@ def create(
     *,
     project: str | None = None,
     expires: str | int | None = None,
+    granted_by: Access | None = None,
 ) -> NewToken:
-    """See `Ledger.create_token`."""
+    """See `Ledger.create_token`. Raises `Forbidden` for more, or for longer, than whoever asks
+    over the server has themselves (`granted_by`).
+    """
     names.checked(name, "a token's name", empty=False)
     if len(name) > NAME_MAX:
         raise Invalid(f"a token's name has {len(name)} characters: give at most {NAME_MAX}")
@@ -142,6 +145,8 @@ def create(
         created_by=ledger.actor,
         expires_ms=None if expires is None else parse_until(str(expires), now),
     )
+    if granted_by is not None:
+        _check_grant(granted_by, made)
     chain = ledger._project_key(ledger._named(project))
     ledger._run(lambda tx: _add(tx, chain, made, text), 0)
     return NewToken(text, made)
@@ -202,6 +207,17 @@ def revoke(ledger: Ledger, id: str) -> TokenInfo:
         row = tx.one("token_get", id=wanted)
     assert row is not None, "tokens are never removed"  # noqa: S101
     return _info(row)
+
+
+def _check_grant(giver: Access, made: TokenInfo) -> None:
+    more = sorted(set(made.scopes) - giver.scopes)
+    if more:
+        raise Forbidden(f"token {giver.name!r} cannot give what it lacks: {', '.join(more)}")
+    if giver.project not in (None, made.project):
+        raise Forbidden(f"token {giver.name!r} sees project {giver.project!r} only")
+    end = giver.expires_ms
+    if end is not None and (made.expires_ms is None or made.expires_ms > end):
+        raise Forbidden(f"token {giver.name!r} expires itself: give expires={end} or earlier")
 
 
 def _new_text() -> tuple[str, str]:

@@ -204,6 +204,28 @@ def test_no_scope_implies_another(ledger: clew.Ledger) -> None:
                 access.require(found, other)
 
 
+def test_nobody_gives_what_they_have_not_got(ledger: clew.Ledger) -> None:
+    made = ledger.create_token("lead", ["admin", "session:read"], project="web", expires="7d")
+    giver = access.check(ledger, made.token)
+
+    def give(scopes: list[str], project: str | None, expires: str | None) -> access.NewToken:
+        return access.create(
+            ledger, "x", scopes, project=project, expires=expires, granted_by=giver
+        )
+
+    assert give(["session:read"], "web", "6d").info.project == "web"
+    for scopes, project, expires in (
+        (["session:read", "tool:run"], "web", "6d"),
+        (["session:read"], "mail", "6d"),
+        (["session:read"], None, "6d"),
+        (["session:read"], "web", "8d"),
+        (["session:read"], "web", None),
+    ):
+        with pytest.raises(clew.Forbidden):
+            give(scopes, project, expires)
+    assert len(ledger.tokens()) == 2
+
+
 def test_without_a_token_nothing_is_allowed() -> None:
     with pytest.raises(clew.Unauthorized, match="Bearer"):
         access.require(None, Scope.SESSION_READ)
