@@ -434,7 +434,8 @@ def _write_value(value: Value) -> Object:
         case bool():
             return {"boolValue": value}
         case int():
-            return {"intValue": str(value)}
+            fits = -_INT64 <= value < _INT64
+            return {"intValue" if fits else "stringValue": str(value)}
         case float():
             return {"doubleValue": value if math.isfinite(value) else _not_finite(value)}
         case bytes():

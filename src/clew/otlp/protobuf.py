@@ -503,6 +503,8 @@ def _write_value(value: Value) -> bytes:
         case bool():
             return b"\x10\x01" if value else b"\x10\x00"
         case int():
+            if not -_SIGN <= value < _SIGN:
+                return _write_value(str(value))
             return b"\x18" + _write_varint(value)
         case float():
             return b"\x21" + _double.pack(value)

@@ -205,7 +205,7 @@ PREFIXES: dict[str, str] = {
 DETAILS_EVENT = "gen_ai.client.inference.operation.details"
 """An event of a model span that carries attributes which belong to the span."""
 
-FIRST_TOKEN_EVENT = "First Token Stream Event"
+STREAM_EVENT = "First Token Stream Event"
 """OpenInference marks the first token by an event and no attribute."""
 
 METADATA = ("metadata", "langsmith.metadata")
@@ -247,13 +247,12 @@ FIELDS: dict[str, tuple[str, int]] = {
 """The field that an attribute tells, and how much it is believed: a lower number wins."""
 
 
+UNITS: dict[str, str] = {row.attribute: row.unit for row in TABLE if row.unit}
+"""What a value counts in, where that is not the same everywhere."""
+
+
 def written(field: str) -> str:
     """The name under which a field is written."""
     return next(
         row.attribute for row in TABLE if row.field == field and row.vocabulary in (NEW, CLEW)
     )
-
-
-def unit(attribute: str) -> str:
-    """The unit of an attribute's value; empty where it is the usual one."""
-    return next((row.unit for row in TABLE if row.attribute == attribute), "")
