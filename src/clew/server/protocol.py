@@ -1,0 +1,83 @@
+"""HTTP as uvicorn speaks it, with bounds on what comes before a request is one.
+
+Its parser takes a request line and headers of any length, for any time, from anybody: nothing
+that looks at requests is asked until they end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES_MAX = 64 * 1024
+HEAD_SECONDS = 20.0
+"""A connection that has not said by then what it wants is closed."""
+
+
+class BoundedHTTP(HttpToolsProtocol):
+    """To be given to `uvicorn.Config` as `http`."""
+
+    _in_head = False
+    _head_bytes = 0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request, for so long."""
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what has come while the headers have not ended."""
+        super().data_received(data)
+        if self._in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self.send_400_response(f"The headers are longer than {HEAD_BYTES_MAX} bytes.")
+
+    def on_message_begin(self) -> None:
+        """A request line begins."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+        self._arm()
+
+    def on_headers_complete(self) -> None:
+        """The guard takes over."""
+        self._in_head = False
+        self._disarm()
+        super().on_headers_complete()
+
+    def _arm(self) -> None:
+        self._disarm()
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def uvicorn_options() -> dict[str, Any]:
+    """What a server must be told so that the guard sees what there is, and nothing leaks: no
+    address is taken from a header, no path with its query is logged, no name of the software
+    is told, and a frame has at most a mebibyte.
+    """
+    return {
+        "http": BoundedHTTP,
+        "ws": "websockets-sansio",
+        "ws_max_size": 1024 * 1024,
+        "proxy_headers": False,
+        "server_header": False,
+        "access_log": False,
+        "lifespan": "on",
+    }
