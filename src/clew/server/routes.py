@@ -22,7 +22,9 @@ from clew.server.api import (
     leases,
     pointers,
     sessions,
+    state,
     tokens,
+    traces,
 )
 from clew.server.api import compaction as compacting
 from clew.server.api import config as settings
@@ -34,7 +36,7 @@ API = "/api/v1"
 _S = f"{API}/sessions/{{session}}"
 
 Handler = Callable[..., Awaitable[Any]]
-Method = Literal["GET", "POST", "PUT", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -138,6 +140,17 @@ ROUTES: tuple[Route, ...] = (
     _do("POST", f"{_S}/reset", RESTORE, pointers.reset, Move, "Begin again at the root.", wire.Reset),
     _do("POST", f"{_S}/replace", RESTORE, pointers.replace, Move, "Stand on other messages instead of the history.", wire.Replace),
     _do("POST", f"{_S}/transfer", BRANCH, pointers.transfer, SessionInfo, "Hand the conversation to another address.", wire.Transfer),
+    # --- what runs
+    _get(f"{_S}/traces", Scope.TRACE_READ, traces.listed, Page[wire.Span], "Its spans, in the order in which they began.", wire.TracesQuery),
+    _do("POST", f"{_S}/traces", Scope.TRACE_WRITE, traces.record, wire.Spans, "Record spans that start, or that are told whole.", wire.SpanStarts, status=201),
+    _get(f"{_S}/traces/tree", Scope.TRACE_READ, traces.as_tree, wire.Tree, "All of its spans as columns, without bodies.", wire.TreeQuery),
+    _get(f"{_S}/traces/{{span}}", Scope.TRACE_READ, traces.get, wire.Span, "One span with its bodies, by id or `@sequence`."),
+    _do("PATCH", f"{_S}/traces/{{span}}", Scope.TRACE_WRITE, traces.update, wire.Span, "Record what changed about a span, or how it ended.", wire.SpanChanges),
+    _get(f"{_S}/snapshot", READ, state.load, wire.SnapshotHeld, "The agent's own state."),
+    _do("PUT", f"{_S}/snapshot", APPEND, state.put, model.Snapshot, "Change the agent's own state.", wire.SnapshotPut),
+    _do("DELETE", f"{_S}/snapshot", APPEND, state.delete, wire.Deleted, "Have no state from here on."),
+    _get(f"{_S}/snapshots", READ, state.listed, Page[model.Snapshot], "The states on its path, newest first.", wire.PageQuery),
+    _do("POST", f"{_S}/resume", APPEND, state.resume, wire.Resumed, "Take it up again after a crash."),
     # --- one writer
     _do("POST", f"{_S}/lease", APPEND, leases.take, wire.LeaseHeld, "Be the only writer, or stay it.", wire.LeaseRequest, mutates=False),
     _do("DELETE", f"{_S}/lease", APPEND, leases.release, wire.Head, "Let others write.", mutates=False),

@@ -391,6 +391,12 @@ from span where session = :session and sequence > :after
     and (cast(:call_id as text) is null or call_id = :call_id)
 order by sequence limit :limit;
 
+-- name: span_tree
+-- What is drawn of each span.
+select sequence, id, parent, kind, name, status, turn, started_us, latency_us, batch, model,
+    tokens_in, tokens_out, cache_read, cost, attempt, late
+from span where session = :session and sequence > :after order by sequence limit :limit;
+
 -- name: span_last_ordinal
 select ordinal from span where session = :session and turn = :turn order by ordinal desc limit 1;
 
