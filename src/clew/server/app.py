@@ -181,9 +181,14 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 def build(ledger: Ledger, settings: ServerSettings) -> Guard:
     """The application, guarded. The ledger stays the caller's to close."""
+    return guarded(Server(ledger, settings))
+
+
+def guarded(server: Server) -> Guard:
+    """The guard in front of a server. Close it when the server ends."""
     return Guard(
-        Server(ledger, settings),
-        ledger,
-        settings,
+        server,
+        server.ledger,
+        server.settings,
         open_paths=[route.path for route in routes.ROUTES if route.scope == OPEN],
     )

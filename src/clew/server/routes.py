@@ -109,7 +109,7 @@ ROUTES: tuple[Route, ...] = (
     _do("DELETE", _S, DELETE, sessions.erase, erase.Erased, "Remove what a session said, for good.", query=wire.EraseQuery),
     _get(f"{_S}/head", READ, sessions.head, wire.Head, "Where a session stands."),
     _do("PUT", f"{_S}/title", APPEND, sessions.title, wire.Entry, "Give it a title.", wire.Title),
-    _do("PUT", f"{_S}/archived", APPEND, sessions.archived, SessionInfo, "Take it out of use, or into use again.", wire.Flag),
+    _do("PUT", f"{_S}/archived", DELETE, sessions.archived, SessionInfo, "Take it out of use, or into use again.", wire.Flag),
     _do("PUT", f"{_S}/pinned", APPEND, sessions.pinned, SessionInfo, "Keep it whatever the retention rule says.", wire.Flag),
     # --- what was said
     _get(f"{_S}/entries", READ, entries.listed, Page[wire.Entry], "Its own log, oldest first: all kinds, all branches.", wire.EntriesQuery),
@@ -157,8 +157,8 @@ ROUTES: tuple[Route, ...] = (
     # --- finding and figures
     _get(f"{API}/search", READ, finding.search, wire.Found, "Full-text search over everything said, thought, called and answered.", wire.SearchQuery),
     _get(f"{API}/audit", Scope.AUDIT_READ, finding.audit, Page[model.AuditRecord], "Who did what, newest first.", wire.AuditQuery),
-    _get(f"{API}/stats", READ, finding.figures, stats.Stats, "How much there is, and how much room it takes."),
-    _get(f"{API}/usage", READ, finding.usage, wire.UsageRows, "Tokens and cost, once per model call.", wire.UsageQuery),
+    _get(f"{API}/stats", Scope.TRACE_READ, finding.figures, stats.Stats, "How much there is, and how much room it takes."),
+    _get(f"{API}/usage", Scope.TRACE_READ, finding.usage, wire.UsageRows, "Tokens and cost, once per model call.", wire.UsageQuery),
     _get(f"{API}/projects", READ, finding.projects, wire.Projects, "The names of the projects."),
     # --- out
     _get(f"{API}/trajectories", Scope.EXPORT_RUN, exports.trajectories, "application/jsonl", "Sessions as training rows, one JSON object a line, redacted.", wire.TrajectoryQuery),

@@ -1,0 +1,109 @@
+"""`clew serve`: the ledger for others, over HTTP and WebSocket, with an access token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from clew.cli import output
+from clew.cli.options import Setup, setup
+
+PORT = 8787
+
+
+@click.command()
+@setup
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--port",
+    default=PORT,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0 takes any that is free.",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Serve https, with this certificate.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="The certificate's key.",
+)
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME[:PORT]",
+    help="Another name under which it may be asked; repeatable.",
+)
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="URL",
+    help="Another server's pages that may ask; repeatable.",
+)
+@click.option(
+    "--insecure-public",
+    is_flag=True,
+    help="Listen at a public address without TLS: something in front encrypts.",
+)
+@click.option(
+    "--backups",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="Let back-ups be asked for; they go here.",
+)
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="JSON lines on standard error, without content.",
+)
+def serve(
+    setup: Setup,
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    hosts: tuple[str, ...],
+    origins: tuple[str, ...],
+    insecure_public: bool,
+    backups: Path | None,
+    log_level: str,
+) -> None:
+    """Serve the ledger over HTTP and WebSocket, to whoever has an access token.
+
+    The first start makes a token and shows it once; `clew token` makes others. What is
+    acknowledged is committed. SIGTERM answers what was accepted, and ends it.
+    """
+    from clew.errors import Invalid
+
+    if (tls_cert is None) != (tls_key is None):
+        raise Invalid("give --tls-cert and --tls-key, or neither")
+    from clew import access
+    from clew.server.run import Running, log_to
+    from clew.server.run import serve as run
+    from clew.server.security import check_bind
+    from clew.server.settings import ServerSettings
+
+    check_bind(host, tls_cert is not None, insecure_public)
+    settings = ServerSettings(hosts=hosts, origins=origins, backups=backups)
+    log_to(None, log_level)
+    with setup.open(write=True, create=True) as ledger:
+
+        def told(url: str) -> None:
+            output.say(f"clew: {ledger._database.dialect} ledger at {url}")
+            made = access.first(ledger)
+            if made is not None:
+                output.say(f"clew: access token, shown this once: {made.token}")
+
+        files = None if tls_cert is None else (str(tls_cert), str(tls_key))
+        running = Running(ledger, settings, host=host, port=port, certificate=files, on_start=told)
+        run(running, host, port)

@@ -1,0 +1,130 @@
+"""Running the server: uvicorn, told once what it must be told, until a signal ends it.
+
+A signal stops the server from taking more; what was accepted is answered, and streams are told
+to end. The ledger stays the caller's to close.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TextIO
+
+import uvicorn
+
+from clew.errors import Invalid
+from clew.server import logs
+from clew.server.app import Server, guarded
+from clew.server.protocol import uvicorn_options
+from clew.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from clew.ledger import Ledger
+    from clew.server.security import Guard
+
+GRACE_SECONDS = 30
+"""What was accepted has so long to be answered."""
+KEEP_ALIVE_SECONDS = 30
+
+
+class Running(uvicorn.Server):
+    """One server. `serve` or `run` it; `stop` it from any thread."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: ServerSettings,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        certificate: tuple[str, str] | None = None,
+        on_start: Callable[[str], None] | None = None,
+    ) -> None:
+        self.server = Server(ledger, settings)
+        self.app: Guard = guarded(self.server)
+        cert, key = certificate or (None, None)
+        config = uvicorn.Config(
+            self.app,
+            host=host.strip("[]"),
+            port=port,
+            loop="auto",
+            ws_per_message_deflate=False,
+            log_config=None,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            ssl_certfile=cert,
+            ssl_keyfile=key,
+            **uvicorn_options(),
+        )
+        super().__init__(config)
+        self._on_start = on_start
+        self.url = ""
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)
+        if not self.started:
+            return
+        name = self.servers[0].sockets[0].getsockname()
+        host = f"[{name[0]}]" if ":" in name[0] else name[0]
+        self.url = f"{'https' if self.config.ssl else 'http'}://{host}:{name[1]}"
+        if self._on_start is not None:
+            self._on_start(self.url)
+        self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell streams to end, answer what was accepted, and go."""
+        self.server.stopping.set()
+        await super().shutdown(sockets)
+        self.app.close()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A signal ends the server, and then not the process too, as uvicorn would have it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        kinds = (signal.SIGINT, signal.SIGTERM)
+        before = {kind: signal.signal(kind, self.handle_exit) for kind in kinds}
+        try:
+            yield
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+
+    def stop(self) -> None:
+        """End it as a signal would."""
+        self.should_exit = True
+
+
+def serve(running: Running, host: str, port: int) -> None:
+    """Run until a signal comes. Raises `Invalid` when the address cannot be had."""
+    try:
+        running.run()
+    except SystemExit:
+        raise Invalid(
+            f"{host}:{port} cannot be listened at: another server may be there; --port 0 takes "
+            "any that is free"
+        ) from None
+
+
+def log_to(stream: TextIO | None, level: str) -> None:
+    """JSON lines to a stream, from `level` on, of this server and of what it stands on."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(logs.JSONLines())
+    for name in ("clew", "uvicorn"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.propagate = False
+        # What uvicorn says of its own start and end is said here in other words.
+        logger.setLevel(max(_level(level), logging.WARNING) if name == "uvicorn" else _level(level))
+
+
+def _level(name: str) -> int:
+    return int(logging.getLevelNamesMapping()[name.upper()])
