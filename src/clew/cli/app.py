@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "archive": "care:archive",
     "pin": "care:pin",
     "token": "tokens:token",
+    "mcp": "mcp:mcp",
     "reindex": "imports:reindex",
 }
 """Each command's module in this package, and its name there."""
