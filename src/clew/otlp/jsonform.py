@@ -263,7 +263,7 @@ def _scope_spans(data: Object, resource: Resource, request: Request) -> None:
         _attributes(inner, 0),
         _text(data, "schemaUrl"),
     )
-    spans = data.get("spans") or []
+    spans = data.get("spans", [])
     if not isinstance(spans, list):
         raise Invalid("spans is no list")
     if len(spans) + len(request.spans) + request.refused.count > SPANS_MAX:
@@ -359,7 +359,11 @@ def encode_problem(problem: Problem) -> bytes:
 
 def _filled(data: Object) -> Object:
     """Without the members that have their default."""
-    return {name: value for name, value in data.items() if value not in ("", 0, "0", [], {})}
+    return {name: value for name, value in data.items() if value not in ("", 0, [], {})}
+
+
+def _nanoseconds(time: int) -> str:
+    return str(time) if time else ""
 
 
 def _write_scope_spans(scope: Scope, spans: Sequence[OtlpSpan]) -> Object:
@@ -386,8 +390,8 @@ def _write_span(span: OtlpSpan) -> Object:
             "flags": span.flags,
             "name": span.name,
             "kind": span.kind,
-            "startTimeUnixNano": str(span.start_ns),
-            "endTimeUnixNano": str(span.end_ns),
+            "startTimeUnixNano": _nanoseconds(span.start_ns),
+            "endTimeUnixNano": _nanoseconds(span.end_ns),
             "attributes": _write_attributes(span.attributes),
             "droppedAttributesCount": span.dropped_attributes,
             "events": [_write_event(event) for event in span.events],
@@ -402,7 +406,7 @@ def _write_span(span: OtlpSpan) -> Object:
 def _write_event(event: Event) -> Object:
     return _filled(
         {
-            "timeUnixNano": str(event.time_ns),
+            "timeUnixNano": _nanoseconds(event.time_ns),
             "name": event.name,
             "attributes": _write_attributes(event.attributes),
             "droppedAttributesCount": event.dropped,

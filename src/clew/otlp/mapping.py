@@ -28,6 +28,7 @@ COUNT_MAX = 2**53
 STATUS_ERROR = 2
 
 _PREFIXES = tuple(semconv.PREFIXES)
+_DETAILS = frozenset({semconv.DETAILS_EVENT})
 
 
 class Mapped(msgspec.Struct):
@@ -90,11 +91,12 @@ def _inherited(item: Mapped, by_id: Mapping[str, Mapped]) -> str | None:
 class _Reading:
     """The attributes of one span on the way to fields: what was found, and what was used."""
 
-    __slots__ = ("attributes", "found", "indexed", "used")
+    __slots__ = ("attributes", "found", "indexed", "read_events", "used")
 
     def __init__(self, attributes: dict[str, Value]) -> None:
         self.attributes = attributes
         self.used: set[str] = set()
+        self.read_events: frozenset[str] = _DETAILS
         self.indexed: list[str] = []
         self.found: dict[str, tuple[int, str]] = {}
         found, fields = self.found, semconv.FIELDS
@@ -155,7 +157,7 @@ def _mapped(span: OtlpSpan, parent_here: bool) -> Mapped:
     if reading.used:
         attributes = {k: v for k, v in attributes.items() if k not in reading.used}
     kept = {name: plain(value) for name, value in attributes.items()}
-    kept[ENVELOPE] = _envelope(span, item.name, parent_here)
+    kept[ENVELOPE] = _envelope(span, item.name, parent_here, reading.read_events)
     values["attributes"] = kept
     return item
 
@@ -201,7 +203,8 @@ def _named(reading: _Reading, kind: str, span: OtlpSpan) -> str:
     if kind == "tool":
         name = reading.take("tool", _text)
         if name is None and span.name.startswith("execute_tool "):
-            name = span.name.removeprefix("execute_tool ")
+            name = _text(span.name.removeprefix("execute_tool "))
+        name = name or reading.peek("workflow", _text)
     elif kind == "model":
         name = reading.peek("model_asked", _text) or reading.peek("model", _text)
     elif kind == "agent":
@@ -461,8 +464,8 @@ def _bodies(reading: _Reading, span: OtlpSpan, item: Mapped) -> None:
         values["input"] = given
     if said is not None:
         values["output"] = said
-    reasons = reading.take("finish_reasons", _reasons)
-    if reasons is not None:
+    reasons = reading.take("finish_reasons", _reasons) or _reasons_told(reading, span)
+    if reasons:
         reading.attributes = {
             **reading.attributes,
             semconv.written("finish_reasons"): reasons,
@@ -477,6 +480,15 @@ def _body(value: Value) -> Any:
 def _reasons(value: Value) -> list[Value] | None:
     data = structured(value)
     return data if isinstance(data, list) else [data] if isinstance(data, str) else None
+
+
+def _reasons_told(reading: _Reading, span: OtlpSpan) -> list[Value]:
+    """Why an answer ended, where only its messages or events say so."""
+    said = structured(reading.peek("messages_out", lambda value: value))
+    items = said if isinstance(said, list) else []
+    told = [item.get("finish_reason") for item in items if isinstance(item, dict)]
+    told += [event.attributes.get("finish_reason") for event in span.events]
+    return [reason for reason in told if isinstance(reason, str)]
 
 
 def _from_tool_messages(reading: _Reading) -> tuple[Any, Any] | None:
@@ -516,6 +528,7 @@ def _talk(reading: _Reading, span: OtlpSpan, item: Mapped) -> None:
         told = messages.from_events(span.events)
         if told is not None:
             item.given, item.said = told
+            reading.read_events |= messages.EVENTS
     if item.given:
         system = reading.take("instructions", messages.instructions)
         if system and item.given[0]["role"] != "system":
@@ -544,7 +557,7 @@ def _indexed(reading: _Reading, side: str) -> list[Chat]:
         if prefix_side == side and names:
             told = messages.indexed(reading.attributes, names, prefix)
             if told:
-                reading.used.update(names)
+                reading.used.update(filter(messages.is_read, names))
                 return told
     return []
 
@@ -565,9 +578,12 @@ def plain(value: Value) -> Any:
     return [plain(item) for item in value]
 
 
-def _envelope(span: OtlpSpan, name: str, parent_here: bool) -> dict[str, Any]:
+def _envelope(
+    span: OtlpSpan, name: str, parent_here: bool, read_events: frozenset[str]
+) -> dict[str, Any]:
     """What the span has beside its attributes, without what has its default. A resource is
-    told once: by the spans whose parent is not in the same request.
+    told once: by the spans whose parent is not in the same request. Of events that were read
+    into fields only time and name are left.
     """
     scope, resource = span.scope, span.resource
     envelope: dict[str, Any] = {
@@ -581,7 +597,7 @@ def _envelope(span: OtlpSpan, name: str, parent_here: bool) -> dict[str, Any]:
         "version": scope.version,
         "scope_attributes": plain(scope.attributes),
         "resource": {} if parent_here else plain(resource.attributes),
-        "events": [_kept_event(event) for event in span.events],
+        "events": [_kept_event(event, read_events) for event in span.events],
         "links": [plain(msgspec.structs.asdict(link)) for link in span.links],
         "dropped": [span.dropped_attributes, span.dropped_events, span.dropped_links],
     }
@@ -590,9 +606,9 @@ def _envelope(span: OtlpSpan, name: str, parent_here: bool) -> dict[str, Any]:
     return {key: value for key, value in envelope.items() if value}
 
 
-def _kept_event(event: Event) -> dict[str, Any]:
+def _kept_event(event: Event, read_events: frozenset[str]) -> dict[str, Any]:
     kept: dict[str, Any] = {"time_ns": event.time_ns, "name": event.name}
-    if event.attributes and event.name != semconv.DETAILS_EVENT:
+    if event.attributes and event.name not in read_events:
         kept["attributes"] = plain(event.attributes)
     if event.dropped:
         kept["dropped"] = event.dropped

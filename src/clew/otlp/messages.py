@@ -42,6 +42,16 @@ _EVENT_ROLES = {
 }
 _CHOICE_EVENT = "gen_ai.choice"
 
+EVENTS = frozenset({*_EVENT_ROLES, _CHOICE_EVENT})
+"""Events that carry a message."""
+
+_READ_STEPS = frozenset(
+    {
+        *("role", "content", "tool_call_id", "name", "id", "arguments", "type", "text", "url"),
+        *("function_call_name", "function_call_arguments_json"),
+    }
+)
+
 
 class _Unreadable(Exception):
     """Something in a conversation that we have no reading for."""
@@ -114,10 +124,10 @@ def _message(item: Value, role: str) -> list[Chat]:
         return _gathered(role, [item])
     if not isinstance(item, dict):
         raise _Unreadable
-    if isinstance(item.get("kwargs"), dict) and "lc" in item:
-        item = {"role": item["kwargs"].get("type"), **item["kwargs"]}
     if isinstance(item.get("message"), dict) and "role" not in item:
         item = item["message"]
+    if isinstance(item.get("kwargs"), dict) and "lc" in item:
+        item = {"role": item["kwargs"].get("type"), **item["kwargs"]}
     if not any(name in item for name in ("content", "parts", "tool_calls")):
         raise _Unreadable
     speaker = ROLES.get(str(item.get("role") or role).lower())
@@ -354,6 +364,11 @@ def indexed(
         return [chat for item in items for chat in _message(item, role)] or None
     except _Unreadable:
         return None
+
+
+def is_read(name: str) -> bool:
+    """True for an indexed attribute of which `indexed` leaves nothing out."""
+    return name.rpartition(".")[2] in _READ_STEPS
 
 
 def _grow(tree: dict[str, Any], path: list[str], value: Value) -> None:
