@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -117,7 +118,7 @@ def leased(session: AsyncSession, token: int) -> AsyncSession:
 
 def query_of(raw: bytes, kind: type[T]) -> T:
     """The query as its struct. Raises `Refused`; the message names the field."""
-    lists = _lists(kind)
+    lists, numbers = _fields(cast("Any", kind))
     found: dict[str, Any] = {}
     try:
         pairs = parse_qsl(
@@ -129,7 +130,9 @@ def query_of(raw: bytes, kind: type[T]) -> T:
         if name in lists:
             found.setdefault(name, []).append(value)
         elif name in found:
-            raise Refused("invalid", f"query: `{name}` is given twice")
+            raise Refused("invalid", f"query: `query.{name}` is given twice")
+        elif name in numbers and value.lower() == "null":
+            raise Refused("invalid", f"query: `query.{name}` is no null: leave it out")
         else:
             found[name] = value
     try:
@@ -138,21 +141,20 @@ def query_of(raw: bytes, kind: type[T]) -> T:
         raise Refused("invalid", problems.where(error, "query")) from None
 
 
-_list_fields: dict[type, frozenset[str]] = {}
-
-
-def _lists(kind: type) -> frozenset[str]:
-    known = _list_fields.get(kind)
-    if known is None:
-        info = msgspec.inspect.type_info(kind)
-        assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - a query's struct
-        names = (
-            field.encode_name
-            for field in info.fields
-            if isinstance(field.type, msgspec.inspect.ListType)
-        )
-        known = _list_fields[kind] = frozenset(names)
-    return known
+@cache
+def _fields(kind: type) -> tuple[frozenset[str], frozenset[str]]:
+    """The fields of a query that may be given again and again, and those that are no text."""
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - a query's struct
+    lists, numbers = set(), set()
+    for field in info.fields:
+        if isinstance(field.type, msgspec.inspect.ListType):
+            lists.add(field.encode_name)
+        elif isinstance(field.type, msgspec.inspect.UnionType) and not any(
+            isinstance(each, msgspec.inspect.StrType) for each in field.type.types
+        ):
+            numbers.add(field.encode_name)
+    return frozenset(lists), frozenset(numbers)
 
 
 async def body_of(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
