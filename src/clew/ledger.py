@@ -237,7 +237,7 @@ class Ledger:
             limit=limit,
             min_score=min_score,
         )
-        return self._search.answer(question)
+        return self._search.answer(question, self)
 
     def reindex(self, on_progress: Callable[[int, int], None] | None = None) -> int:
         """Build the full-text index anew; gives the number of entries that it now covers.

@@ -257,10 +257,12 @@ class Searcher:
 
     # --- answering ---
 
-    def answer(self, question: Question) -> Results:
-        """See `Ledger.search`."""
+    def answer(self, question: Question, asker: Ledger) -> Results:
+        """See `Ledger.search`. `asker` is the handle that asks: one index serves them all, and
+        each sees its own project only.
+        """
         node = parse(question.text)
-        filters = self._filters(question)
+        filters = self._filters(question, asker)
         if not self.enabled:
             return Results((), "disabled")
         try:
@@ -288,7 +290,7 @@ class Searcher:
         with self._database.read() as tx:
             return {key: (first - 1, last) for key, last, first in tx.all("head_list")}
 
-    def _filters(self, question: Question) -> Filters:
+    def _filters(self, question: Question, asker: Ledger) -> Filters:
         kinds = question.kinds
         for kind in kinds:
             if kind not in KINDS:
@@ -299,10 +301,10 @@ class Searcher:
             of_role = ROLES[question.role]
             kinds = tuple(k for k in kinds if k in of_role) if kinds else of_role
         bounded(question.limit)
-        ledger, now = self._ledger, now_ms()
+        now = now_ms()
         return Filters(
-            project=ledger._known_project(question.project),
-            session=(ledger.get(question.session)._key,) if question.session else None,
+            project=asker._known_project(question.project),
+            session=(asker.get(question.session)._key,) if question.session else None,
             kinds=kinds or None,
             tool=question.tool,
             since_ms=parse_since(str(question.since), now) if question.since is not None else None,

@@ -16,7 +16,7 @@ import clew.aio
 from clew import access
 from clew.access import FIRST_SCOPES, Scope
 
-from .talk import behind
+from .talk import behind, user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -273,6 +273,20 @@ def test_a_confined_handle_sees_and_makes_tokens_of_its_project(url: str) -> Non
             access.check(web, other.token)
         assert access.check(web, everywhere.token).project == "web"
         assert access.check(web, mine.token).project == "web"
+
+
+def test_a_confined_handle_searches_its_project_only(ledger: clew.Ledger) -> None:
+    """One index serves every handle on an open ledger."""
+    for project in ("web", "mail"):
+        ledger.create(project=project).append(user(f"quicksilver of {project}"))
+    web = ledger.confined("web")
+    for text in ("quicksilver", "quicksilver OR nothing"):
+        assert {hit.project for hit in web.search(text).hits} == {"web"}
+    with pytest.raises(clew.Invalid):
+        web.search("quicksilver", project="mail")
+    with pytest.raises(clew.NotFound):
+        web.search("quicksilver", session=ledger.sessions(project="mail")[0].id)
+    assert len(ledger.search("quicksilver").hits) == 2
 
 
 # --- the first token -----------------------------------------------------------------------
