@@ -80,6 +80,7 @@ def embeddable(body: bytes) -> bool:
 
 
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_PAIR = re.compile(rb"\[\]|\{\}")
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -89,7 +90,8 @@ def deeper(text: bytes, limit: int) -> bool:
         return False
     brackets = _STRING.sub(b"", text).translate(None, _NO_BRACKET)
     for _ in range(limit):
-        inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        # Innermost pairs of both kinds at once: one level a round, and no more.
+        inner = _PAIR.sub(b"", brackets)
         if len(inner) == len(brackets):
             break
         brackets = inner
