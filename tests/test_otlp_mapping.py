@@ -577,6 +577,20 @@ def test_what_is_no_conversation_stays_an_attribute(value: Any) -> None:
     assert kept == (json.loads(value) if isinstance(value, str) else value)
 
 
+def test_bytes_and_odd_numbers_in_messages_become_json() -> None:
+    for value in (b"\xff", float("nan")):
+        content = [{"type": "blob", "content": value}, {"type": "odd", "value": value}]
+        for attributes in (
+            {"gen_ai.output.messages": [{"role": "assistant", "content": content[1:]}]},
+            {"gen_ai.completion.0.content": value},
+            {"gen_ai.response.text": value},
+            {"gen_ai.input.messages": "hi", "gen_ai.system_instructions": content[1:]},
+        ):
+            told = one({"clew.kind": "model", **attributes})
+            text = msgspec.json.encode([told.values, told.given, told.said])
+            assert "null" not in text.decode()
+
+
 def test_every_message_that_comes_out_is_one_that_can_be_appended() -> None:
     for name in VOCABULARIES:
         for item in mapped(trace_of(GOLDEN / f"{name}.json")):

@@ -520,24 +520,29 @@ def _from_tool_events(events: Sequence[Event]) -> tuple[Any, Any]:
 
 def _talk(reading: _Reading, span: OtlpSpan, item: Mapped) -> None:
     """The messages of a model's or an agent's span; what cannot be read stays an attribute."""
-    item.given = reading.take("messages_in", messages.read) or _indexed(reading, "in")
+    item.given = reading.take("messages_in", _questions) or _indexed(reading, "in")
     item.said = reading.take("messages_out", _answers) or _indexed(reading, "out")
     if not item.said:
         item.said = _told_answer(reading)
     if not item.given and not item.said and span.events:
-        told = messages.from_events(span.events)
+        events = [Event(0, event.name, plain(event.attributes)) for event in span.events]
+        told = messages.from_events(events)
         if told is not None:
             item.given, item.said = told
             reading.read_events |= messages.EVENTS
     if item.given:
-        system = reading.take("instructions", messages.instructions)
+        system = reading.take("instructions", lambda value: messages.instructions(plain(value)))
         if system and item.given[0]["role"] != "system":
             item.given = [*system, *item.given]
     item.continues = "gen_ai.request.previous_response.id" in span.attributes
 
 
+def _questions(value: Value) -> list[Chat] | None:
+    return messages.read(plain(value))
+
+
 def _answers(value: Value) -> list[Chat] | None:
-    return messages.read(value, "assistant")
+    return messages.read(plain(value), "assistant")
 
 
 def _told_answer(reading: _Reading) -> list[Chat]:
@@ -545,7 +550,7 @@ def _told_answer(reading: _Reading) -> list[Chat]:
     calls = reading.peek("calls_out", lambda value: value)
     if text is None and calls is None:
         return []
-    said = messages.answer(text, calls)
+    said = messages.answer(plain(text), plain(calls))
     if said:
         reading.used.update(filter(None, map(reading.name_of, ("text_out", "calls_out"))))
     return said or []
@@ -555,7 +560,8 @@ def _indexed(reading: _Reading, side: str) -> list[Chat]:
     for prefix, prefix_side in semconv.PREFIXES.items():
         names = [name for name in reading.indexed if name.startswith(prefix)]
         if prefix_side == side and names:
-            told = messages.indexed(reading.attributes, names, prefix)
+            values = {name: plain(reading.attributes[name]) for name in names}
+            told = messages.indexed(values, names, prefix)
             if told:
                 reading.used.update(filter(messages.is_read, names))
                 return told
