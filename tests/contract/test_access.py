@@ -21,6 +21,8 @@ from .talk import behind, user
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.inside
+
 READ = [Scope.SESSION_READ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clew import retention, wire
+from clew.errors import NotFound
 from clew.server.call import Call
 from clew.server.problems import Refused
 from clew.verify import Report
@@ -19,13 +20,18 @@ async def collect(call: Call, body: wire.DryRun) -> retention.Collected:
 
 
 async def retain(call: Call, body: wire.Retention) -> wire.Retention:
-    """A rule; it removes nothing by itself."""
+    """A rule; it removes nothing by itself. Raises `NotFound` for another project than the
+    token's.
+    """
+    name, own = call.path["project"], call.ledger.sync._project_name
+    if own not in (None, name):
+        raise NotFound(f"no project {name!r} in this ledger")
     rule = retention.Rule(
         max_age_days=body.max_age_days,
         max_bytes=body.max_bytes,
         checkpoint_days=body.checkpoint_days,
     )
-    await call.ledger.retain(call.path["project"], rule)
+    await call.ledger.retain(name, rule)
     return body
 
 

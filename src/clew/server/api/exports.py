@@ -20,6 +20,7 @@ from clew.server.answer import Answer, Stream
 from clew.server.call import Call
 
 JSON_LINES = b"application/jsonl"
+from clew.trajectories import handed_out
 PIECE_BYTES = 64 * 1024
 PIECES_AHEAD = 8
 POLL_SECONDS = 0.5
@@ -118,8 +119,9 @@ class _Pipe(io.RawIOBase):
 
 
 async def trajectory(call: Call) -> dict[str, Any]:
-    """One row, as it is."""
-    return await call.ledger.trajectory((await call.session()).id)
+    """One row, as it is. On record, as every export."""
+    session = await call.session()
+    return await asyncio.to_thread(handed_out, call.ledger.sync, session.sync)
 
 
 async def sources(call: Call) -> wire.Page[wire.SourceFile]:
