@@ -27,14 +27,15 @@ def canonical(value: Any) -> bytes:
     return _encode(value)
 
 
-def parse(body: bytes) -> Any:
-    """The value of a JSON text. A lone surrogate, which JSON may hold and UTF-8 may not (half
-    an emoji, cut by an agent), reads as U+FFFD. Raises `msgspec.DecodeError`.
+def parse(body: bytes, into: Any = Any) -> Any:
+    """The value of a JSON text, as msgspec reads it into a type. A lone surrogate, which JSON
+    may hold and UTF-8 may not (half an emoji, cut by an agent), reads as U+FFFD. Raises
+    `msgspec.DecodeError`.
     """
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(body, type=into)
     except msgspec.DecodeError:
-        return msgspec.json.decode(_ESCAPES.sub(_escape, body))
+        return msgspec.json.decode(_ESCAPES.sub(_escape, body), type=into)
 
 
 _ESCAPES = re.compile(

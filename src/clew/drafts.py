@@ -110,7 +110,7 @@ def _encode_message(message: Mapping[str, JSON]) -> bytes:
 
 def _whole_numbers(value: JSON, body: bytes) -> bytes:
     # The encoder writes what JSON has no number for as null: only then is it worth a look.
-    if b"null" in body and _holds_no_number(value):
+    if b"null" in body and holds_no_number(value):
         raise Invalid("a number in it is NaN or infinite, which JSON does not have: leave it out")
     return body
 
@@ -126,9 +126,10 @@ def as_json(value: JSON) -> bytes:
         ) from error
 
 
-def _holds_no_number(value: JSON) -> bool:
+def holds_no_number(value: JSON) -> bool:
+    """True when a number in it is NaN or infinite."""
     if isinstance(value, float):
         return not math.isfinite(value)
     if isinstance(value, Mapping):
-        return any(map(_holds_no_number, value.values()))
-    return isinstance(value, list | tuple) and any(map(_holds_no_number, value))
+        return any(map(holds_no_number, value.values()))
+    return isinstance(value, list | tuple) and any(map(holds_no_number, value))

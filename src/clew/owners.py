@@ -70,7 +70,9 @@ def _started(pid: int) -> str | None:
     if Path("/proc/self/stat").exists():
         try:
             # The name in the second field may hold spaces and brackets.
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            # A zombie's parent has not asked how it ended. It runs nothing any more.
+            return None if fields[0] in "ZX" else fields[19]
         except (OSError, IndexError):
             return None
     try:
@@ -140,11 +142,11 @@ class Owner:
         return key
 
     def began(self, id: str) -> None:
-        """A span runs here."""
+        """A span runs here; called in the unit that stores its start."""
         self._running.add(id)
 
     def ended(self, id: str) -> None:
-        """It does not any more."""
+        """It does not any more. Where its end could not be stored it stays: closing gives it up."""
         self._running.discard(id)
 
     def _beat(self) -> None:

@@ -8,7 +8,7 @@ runs elsewhere, stays open.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,8 +21,10 @@ from clew.model import (
     JSON,
     Entry,
     Kind,
+    Message,
     OpenCall,
     Outcome,
+    Position,
     Resumption,
     Span,
     Text,
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
 
 ADVICE = {"none": "re-run", "idempotent": "re-run", "external": "ask"}
 LEFT_OPEN = frozenset({"waiting", "running"})
-NEWEST = 1000
-"""So many spans of the turn in force are looked through."""
 
 
 def resume(session: Session) -> Resumption:
@@ -44,8 +44,9 @@ def resume(session: Session) -> Resumption:
     owners.sweep(session._ledger, session._key)
     with session._read() as tx:
         head = look_head(tx, session._key)
-        calls = view.open_calls(reading.context(tx, head.place))
-        found = [_open_call(tx, head, call) for call in calls]
+        context = reading.context(tx, head.place)
+        calls = view.open_calls(context)
+        found = [_open_call(tx, head, call, _asked_behind(context, call)) for call in calls]
         turn = _spans_of_turn(tx, head)
     answers = [
         (call, known)
@@ -66,13 +67,32 @@ def resume(session: Session) -> Resumption:
 
 
 def _spans_of_turn(tx: Tx, head: Head) -> list[Span]:
-    filters = dict.fromkeys(("kind", "name", "status", "chat", "call_id"))
-    return spans.listed(tx, head, {**filters, "turn": turn_now(tx, head)}, 0, NEWEST)
+    turn = turn_now(tx, head)
+    return [spans.span_of(head.id, row) for row in spans.rows_of(tx, head, turn=turn)]
 
 
-def _open_call(tx: Tx, head: Head, call: ToolCall) -> OpenCall:
-    filters = dict.fromkeys(("kind", "name", "status", "chat", "turn"))
-    attempts = spans.listed(tx, head, {**filters, "call_id": call.id}, 0, NEWEST)
+def _asked_behind(context: Sequence[Message], call: ToolCall) -> Position | None:
+    """Behind what an open call was made: the newest prompt, or an earlier call of the same id
+    that was answered. Ids repeat (some agents number their calls): older spans tell of others.
+    """
+    place: Position | None = None
+    found: Position | None = None
+    for message in context:
+        answered = any(result.call_id == call.id for result in message.tool_results)
+        if message.at and (answered or view.is_turn_start(message)):
+            place = message.at[-1]
+        if call in message.tool_calls:
+            found = place
+    return found
+
+
+def _open_call(tx: Tx, head: Head, call: ToolCall, behind: Position | None) -> OpenCall:
+    low = behind.seq if behind is not None and behind.session == head.id else 0
+    attempts = [
+        spans.span_of(head.id, row)
+        for row in spans.rows_of(tx, head, call_id=call.id)
+        if _newest_entry(tx, head, row["sequence"]) >= low
+    ]
     if not attempts:
         return OpenCall(call.id, call.name, "unknown")
     span = attempts[-1]
@@ -82,6 +102,12 @@ def _open_call(tx: Tx, head: Head, call: ToolCall) -> OpenCall:
     if span.status != Outcome.ABANDONED or span.late is not None:
         return OpenCall(call.id, call.name, "answered", spans.whole(tx, head, span.id))
     return OpenCall(call.id, call.name, ADVICE.get(span.effect or "", "unknown"), span)
+
+
+def _newest_entry(tx: Tx, head: Head, sequence: int) -> int:
+    """The seq of the newest entry when the event at a sequence was recorded."""
+    row = tx.one("event_at", session=head.key, sequence=sequence)
+    return sequence - (row[1] if row else 0)
 
 
 def _repair_unit(

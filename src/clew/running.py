@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from clew import events, names, snapshots, spans
 from clew.canonical import now_ms
 from clew.db import Tx
-from clew.errors import Stale
+from clew.errors import Invalid, Stale
 from clew.log import Head, look_head, read_head
 from clew.model import JSON, Entry, Snapshot, Span
-from clew.moves import ANY, Anywhere
+from clew.moves import ANY, SEQ_MAX, Anywhere
 from clew.names import bounded
 from clew.spans import SpanDraft, Values
 from clew.tracing import Turn, traced
@@ -94,6 +94,7 @@ class Running:
 
     def span(self, id: str) -> Span:
         """One span with its input, output and attributes. Raises `NotFound`."""
+        names.checked(id, "a span's id", empty=False)
         with self._read() as tx:
             return spans.whole(tx, look_head(tx, self._key), id)
 
@@ -112,17 +113,19 @@ class Running:
         """Spans in the order in which they began, without bodies; `after` the `sequence` of
         the last one seen. `outcome` may be `running` or `waiting` too.
         """
-        filters = {
+        texts = {
             "kind": "tool" if tool is not None else kind,
             "name": tool,
             "status": outcome,
-            "turn": turn,
             "chat": chat,
             "call_id": call_id,
         }
-        for what, text in filters.items():
-            if isinstance(text, str):
-                names.checked(text, what)
+        for what, text in texts.items():
+            names.checked(text, what)
+        for what, number in (("turn", turn), ("after", after)):
+            if number is not None and (type(number) is not int or not 0 <= number <= SEQ_MAX):
+                raise Invalid(f"{what}={number!r}: give a whole number from 0 on")
+        filters = {**texts, "turn": turn}
         with self._read() as tx:
             return spans.listed(tx, look_head(tx, self._key), filters, after, bounded(limit))
 
@@ -160,9 +163,17 @@ class Running:
     # --- inside ---
 
     def _start_unit(self, draft: SpanDraft) -> Callable[[Tx], Span]:
-        owner = None if "outcome" in draft.values else self._ledger._runs.key()
+        runs = self._ledger._runs
+        owner = None if "outcome" in draft.values else runs.key()
         insert = self._insert_unit([draft], owner)
-        return lambda tx: insert(tx)[0]
+
+        def unit(tx: Tx) -> Span:
+            span = insert(tx)[0]
+            if owner is not None:
+                runs.began(span.id)
+            return span
+
+        return unit
 
     def _insert_unit(
         self, drafts: Sequence[SpanDraft], owner: int | None
@@ -180,12 +191,16 @@ class Running:
         return unit
 
     def _update_unit(self, id: str, changes: dict[str, Any]) -> Callable[[Tx], Span]:
-        said = spans.checked(changes)
+        names.checked(id, "a span's id", empty=False)
+        said = spans.checked_changes(changes)
+        runs = self._ledger._runs
 
         def unit(tx: Tx) -> Span:
             head = self._traced_head(tx)
             before = head.events
             found = spans.update(tx, head, id, dict(said), self._cost)
+            if "outcome" in said:
+                runs.ended(id)
             if head.events > before:
                 events.save(tx, head, now_ms())
             return found

@@ -21,8 +21,12 @@ def draft_of(state: JSON) -> Draft:
     """An entry that holds a state. Raises `Invalid` for what is no JSON, or null."""
     if state is None:
         raise Invalid("the state is None, which says that there is none: use delete_snapshot()")
-    digest = canonical.content_id(canonical.canonical(state)).hex()
-    return own_draft(Kind.SNAPSHOT, {"state": state}, digest=digest)
+    return own_draft(Kind.SNAPSHOT, {"state": state})
+
+
+def _canonical(body: bytes | None) -> bytes:
+    """A state that does not depend on the order of its keys; empty once erased."""
+    return b"" if body is None else canonical.canonical(canonical.parse(body)["state"])
 
 
 def deletion() -> Draft:
@@ -41,7 +45,7 @@ def current(tx: Tx, place: Place | None) -> tuple[Place, Entry] | None:
 def load(tx: Tx, place: Place | None) -> Snapshot | None:
     """The state in force at a place."""
     found = current(tx, place)
-    return None if found is None else _snapshot(tx, *found)
+    return None if found is None else snapshot_of(tx, *found)
 
 
 def put(tx: Tx, head: Head, draft: Draft, expected: int | None, *, check: bool) -> Snapshot:
@@ -58,11 +62,11 @@ def put(tx: Tx, head: Head, draft: Draft, expected: int | None, *, check: bool) 
             head=Names(tx, head).position(head.place),
             missed=(found[1],) if found else (),
         )
-    if found and not found[1].erased and found[1].meta.get("digest") == draft.facts()["digest"]:
-        return _snapshot(tx, *found)
+    if found and _canonical(found[1].body) == _canonical(draft.body):
+        return snapshot_of(tx, *found)
     numbers = append(tx, head, [draft])
     place = Place(head.key, numbers[0])
-    return _snapshot(tx, place, reading.entry(tx, place))
+    return snapshot_of(tx, place, reading.entry(tx, place))
 
 
 def drop(tx: Tx, head: Head) -> bool:
@@ -80,7 +84,7 @@ def listed(tx: Tx, place: Place | None, limit: int) -> list[Snapshot]:
         if len(found) == limit:
             break
         if not entry.meta.get("deleted"):
-            found.append(_snapshot(tx, at, entry))
+            found.append(snapshot_of(tx, at, entry))
     return found
 
 
@@ -98,14 +102,15 @@ def _entries(tx: Tx, place: Place | None) -> Iterator[tuple[Place, Entry]]:
             yield at, reading.entry(tx, at)
 
 
-def _snapshot(tx: Tx, place: Place, entry: Entry) -> Snapshot:
+def snapshot_of(tx: Tx, place: Place, entry: Entry) -> Snapshot:
+    """A snapshot entry as a record."""
     behind = before(tx, place)
     return Snapshot(
         session=entry.session,
         version=entry.seq,
         state=None if entry.erased else entry.data["state"],
         bytes=0 if entry.body is None else len(entry.body),
-        digest=str(entry.meta.get("digest", "")),
+        digest=canonical.content_id(_canonical(entry.body)).hex() if entry.body else "",
         created_ms=entry.time_ms,
         at=Names(tx).position(behind),
     )

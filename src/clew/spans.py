@@ -7,17 +7,18 @@ units use it when they write, `verify` when it derives the rows again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from clew import canonical, events, names
+from clew import canonical, events, names, reading
 from clew.db import Tx
-from clew.drafts import as_json
+from clew.drafts import as_json, holds_no_number
 from clew.errors import Conflict, Invalid, NotFound
-from clew.log import TOKENS_MAX, Bodies, Head, turn_now, usage_row
-from clew.model import Entry, Event, Message, Outcome, Position, Span, Usage
+from clew.log import TOKENS_MAX, Bodies, Head, Place, turn_now, usage_row
+from clew.model import JSON, Entry, Event, Message, Outcome, Position, Span, Usage
 
 KINDS: Final = frozenset({"turn", "tool", "model", "agent", "command", "other"})
 EFFECTS: Final = frozenset({"none", "idempotent", "external"})
@@ -28,10 +29,12 @@ TIERS: Final = ((19, "SIMPLE"), (50, "MEDIUM"), (75, "COMPLEX"), (100, "REASONIN
 
 TEXTS: Final = frozenset(
     {
-        *("name", "chat", "call_id", "parent", "batch", "error", "error_type", "provider"),
+        *("name", "chat", "call_id", "parent", "batch", "error_type", "provider"),
         *("model", "tier", "request_type", "response_id"),
     }
 )
+ID_CHARS_MAX: Final = 200
+"""An id is a key of an index, and PostgreSQL takes no longer ones there."""
 COUNTS: Final = frozenset(
     {
         *("attempt", "started_us", "finished_us", "tokens_used", "cache_tokens"),
@@ -76,58 +79,87 @@ class SpanDraft(msgspec.Struct):
     id: str = ""
     fresh: bool = False
     """The id was made here: nothing can be stored under it yet."""
+    made_us: int = 0
+    """When it began, where it does not say so itself."""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise Invalid(f"a span of kind {self.kind!r}: say one of {', '.join(sorted(KINDS))}")
         self.values = checked({**self.values, "name": self.name})
-        self.values = {name: value for name, value in self.values.items() if value is not None}
-        self.values.setdefault("started_us", canonical.now_us())
-        if not self.id:
+        if "name" not in self.values:
+            raise Invalid("a span has no name: say what runs")
+        if "started_us" not in self.values:
+            self.made_us = canonical.now_us()
+        if self.id:
+            _id("id", self.id)
+        else:
             self.id, self.fresh = canonical.new_id(), True
-        names.checked(self.id, "a span's id", empty=False)
 
 
 # --- what may be said ---------------------------------------------------------------------
 
 
 def checked(changes: Mapping[str, Any]) -> Values:
-    """What a caller says about a span, by column. Raises `Invalid` for what no span has."""
+    """What a caller says about a span, by column; `None` says nothing. Bodies are encoded.
+    Raises `Invalid` for what no span has.
+    """
     values: Values = {}
     for name, value in changes.items():
-        column = MILLISECONDS.get(name, name)
-        values[column] = None if value is None else _checked(name, value)
-    if values.get("complexity") is not None:
+        check = _CHECKS.get(name)
+        if check is None:
+            raise Invalid(f"a span has no {name!r}: it has {', '.join(sorted(_CHECKS))}")
+        if value is not None:
+            values[MILLISECONDS.get(name, name)] = check(name, value)
+    if "complexity" in values:
         values.setdefault("tier", _tier(values["complexity"]))
     return values
 
 
-def _checked(name: str, value: Any) -> Any:
-    if name in TEXTS:
-        names.checked(value, f"a span's {name}")
-        return value
-    if name in COUNTS:
-        if type(value) is not int or not 0 <= value <= TOKENS_MAX:
-            raise Invalid(f"a span's {name}={value!r}: give a whole number from 0 on")
-        return value
-    if name in BODIES:
-        return value
-    check = _CHECKS.get(name)
-    if check is None:
-        raise Invalid(f"a span has no {name!r}: it has {', '.join(sorted(_ALL))}")
-    return check(name, value)
+def checked_changes(changes: Mapping[str, Any]) -> Values:
+    """The same for a span that is there: it stays in its turn."""
+    if changes.get("turn") is not None:
+        raise Invalid("a span's turn is that of its start: record another span")
+    return checked(changes)
+
+
+def _text(name: str, value: Any) -> str:
+    names.checked(value, f"a span's {name}")
+    return str(value)
+
+
+def _id(name: str, value: Any) -> str:
+    names.checked(value, f"a span's {name}", empty=False)
+    if len(value) > ID_CHARS_MAX:
+        raise Invalid(f"a span's {name} of {len(value):,} characters: {ID_CHARS_MAX} are the most")
+    return str(value)
+
+
+def _words(name: str, value: Any) -> str:
+    """Content, whatever is in it."""
+    if not isinstance(value, str):
+        raise Invalid(f"a span's {name} is a {type(value).__name__}: give a text")
+    return names.mended(value)
+
+
+def _count(name: str, value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= TOKENS_MAX:
+        raise Invalid(f"a span's {name}={_shown(value)}: give a whole number from 0 on")
+    return int(value)
 
 
 def _milliseconds(name: str, value: Any) -> int:
-    if not isinstance(value, int | float) or not 0 <= value < TOKENS_MAX / 1000:
-        raise Invalid(f"a span's {name}={value!r}: give milliseconds from 0 on")
-    return round(value * 1000)
+    number = type(value) in (int, float)
+    if not number or not 0 <= value < TOKENS_MAX / 1000:
+        raise Invalid(f"a span's {name}={_shown(value)}: give milliseconds from 0 on")
+    microseconds: int = round(value * 1000)
+    return microseconds
 
 
 def _one_of(allowed: frozenset[str]) -> Callable[[str, Any], str]:
     def check(name: str, value: Any) -> str:
-        if value not in allowed:
-            raise Invalid(f"a span's {name}={value!r}: say one of {', '.join(sorted(allowed))}")
+        if not isinstance(value, str) or value not in allowed:
+            some = ", ".join(sorted(allowed))
+            raise Invalid(f"a span's {name}={_shown(value)}: say one of {some}")
         return str(value)
 
     return check
@@ -135,13 +167,13 @@ def _one_of(allowed: frozenset[str]) -> Callable[[str, Any], str]:
 
 def _flag(name: str, value: Any) -> int:
     if type(value) is not bool:
-        raise Invalid(f"a span's {name}={value!r}: say True or False")
+        raise Invalid(f"a span's {name}={_shown(value)}: say True or False")
     return int(value)
 
 
 def _dollars(name: str, value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e12:
-        raise Invalid(f"a span's {name}={value!r}: give USD from 0 on")
+    if type(value) not in (int, float) or not 0 <= value < 1e12:
+        raise Invalid(f"a span's {name}={_shown(value)}: give USD from 0 on")
     return float(value)
 
 
@@ -150,13 +182,59 @@ def _place(name: str, value: Any) -> str:
         value = value.at[-1] if value.at else None
     if isinstance(value, Entry):
         value = value.position
-    if not isinstance(value, Position | str):
-        raise Invalid(f"a span's {name}={value!r}: give an entry, a message or 'session:seq'")
+    if not isinstance(value, Position | str) or _position(str(value)) is None:
+        raise Invalid(f"a span's {name}={_shown(value)}: give an entry, a message or 'session:seq'")
     names.checked(str(value), f"a span's {name}")
     return str(value)
 
 
+def _body(name: str, value: JSON) -> msgspec.Raw:
+    """A value as the JSON text that is kept of it."""
+    try:
+        if isinstance(value, msgspec.Raw):
+            canonical.parse(bytes(value))
+            return value
+        text = _encode(value)
+    except UnicodeEncodeError:
+        # Half a character, as a cut-off answer holds it: JSON can say it, by its escape.
+        text = json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode()
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise Invalid(
+            f"a span's {name} cannot be written as JSON ({error}): use plain dicts, lists, "
+            "strings, numbers, booleans and None"
+        ) from error
+    if b"null" in text and holds_no_number(value):
+        raise Invalid(
+            f"a span's {name} holds a number that is NaN or infinite, which JSON does not have: "
+            "leave it out"
+        )
+    return msgspec.Raw(text)
+
+
+def _attributes(name: str, value: Any) -> msgspec.Raw:
+    if not isinstance(value, Mapping):
+        raise Invalid(f"a span's {name} is a {type(value).__name__}: give a dict")
+    return _body(name, value)
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: never much of it."""
+    if type(value) is int and abs(value) > TOKENS_MAX:
+        return "a huge number"
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
+
+
+SHOWN_CHARS: Final = 80
+_encode = msgspec.json.Encoder().encode
 _CHECKS: Final[dict[str, Callable[[str, Any], Any]]] = {
+    **dict.fromkeys(TEXTS, _text),
+    **dict.fromkeys(COUNTS, _count),
+    **dict.fromkeys(("call_id", "parent"), _id),
+    "error": _words,
+    "input": _body,
+    "output": _body,
+    "attributes": _attributes,
     "outcome": _one_of(OUTCOMES),
     "effect": _one_of(EFFECTS),
     "waiting": _flag,
@@ -166,7 +244,6 @@ _CHECKS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "latency_ms": _milliseconds,
     "first_token_ms": _milliseconds,
 }
-_ALL = TEXTS | COUNTS | BODIES | frozenset(_CHECKS)
 
 
 def _tier(complexity: int) -> str:
@@ -182,8 +259,7 @@ def folded(row: Values, values: Values, sequence: int) -> Values:
     outcome, waiting = said.pop("outcome", None), said.pop("waiting", None)
     for body in ("input", "output"):
         if body in said:
-            value = said.pop(body)
-            row[f"{body}_bytes"] = None if value is None else len(as_json(value))
+            row[f"{body}_bytes"] = _size(said.pop(body))
     said.pop("attributes", None)
     row.update(said)
     if outcome is not None:
@@ -196,6 +272,12 @@ def folded(row: Values, values: Values, sequence: int) -> Values:
     elif waiting is not None and row["status"] in OPEN:
         row["status"] = "waiting" if waiting else "running"
     return row
+
+
+def _size(body: JSON) -> int | None:
+    if isinstance(body, msgspec.Raw):
+        return len(bytes(body))
+    return None if body is None else len(as_json(body))
 
 
 def _timed(row: Values, said: Values, outcome: str) -> None:
@@ -222,21 +304,23 @@ def insert(
     """Record spans that start, or that are told whole. What is stored under an id already is
     finished by what is new about it, or given back as it is. The caller saves the head.
     """
-    rows: dict[str, Values] = {}
     ordinals: dict[int, int] = {}
     turn = turn_now(tx, head)
-    fresh: list[tuple[SpanDraft, events.EventDraft]] = []
-    found: dict[str, Span] = {}
+    fresh: dict[str, tuple[SpanDraft, Values]] = {}
+    again: list[SpanDraft] = []
     for draft in drafts:
-        known = None if draft.fresh else tx.one("span_get", project=head.project, id=draft.id)
-        if known is not None:
-            found[draft.id] = _told_again(tx, head, _row(known), draft, priced)
-        elif draft.id not in rows:
-            fresh.append((draft, _first_event(draft, priced)))
-            rows[draft.id] = {}
-    sequences = events.add(tx, head, [event for _, event in fresh]) if fresh else range(0)
-    for (draft, event), sequence in zip(fresh, sequences, strict=True):
-        number = draft.values.get("turn", turn)
+        known = draft.id in fresh or (
+            not draft.fresh and tx.one("span_get", project=head.project, id=draft.id) is not None
+        )
+        if known:
+            again.append(draft)
+        else:
+            fresh[draft.id] = (draft, _first_values(draft, priced))
+    starts = [_first_event(draft, values) for draft, values in fresh.values()]
+    sequences = events.add(tx, head, starts) if starts else range(0)
+    rows: list[Values] = []
+    for (draft, values), event, sequence in zip(fresh.values(), starts, sequences, strict=True):
+        number = values.get("turn", turn)
         where = {
             "project": head.project,
             "session": head.key,
@@ -244,25 +328,31 @@ def insert(
             "turn": number,
             "ordinal": _ordinal(tx, head.key, number, ordinals),
             "sequence": sequence,
-            "owner": None if "outcome" in draft.values else owner,
+            "owner": None if "outcome" in values else owner,
             "created_ms": event.time_ms,
         }
-        rows[draft.id] = first_row(draft.kind, draft.values, where)
+        rows.append(first_row(draft.kind, values, where))
     if rows:
-        tx.many("span_add", list(rows.values()))
-        _keep_usage(tx, head, rows.values())
-    found |= {id: span_of(head.id, row) for id, row in rows.items()}
+        tx.many("span_add", rows)
+        _keep_usage(tx, head, rows)
+    found = {row["id"]: span_of(head.id, row) for row in rows}
+    for draft in again:
+        found[draft.id] = _told_again(tx, head, draft, priced)
     return [found[draft.id] for draft in drafts]
 
 
-def _first_event(draft: SpanDraft, priced: Priced) -> events.EventDraft:
-    whole = "outcome" in draft.values
-    if whole and "finished_us" not in draft.values and "latency_us" not in draft.values:
-        draft.values["finished_us"] = max(canonical.now_us(), draft.values["started_us"])
-    if whole:
-        _price({**_EMPTY, **draft.values, "kind": draft.kind}, draft.values, priced)
-    body = as_json({"kind": draft.kind, **draft.values})
-    return events.EventDraft("span" if whole else "start", draft.id, body)
+def _first_values(draft: SpanDraft, priced: Priced) -> Values:
+    values = {"started_us": draft.made_us, **draft.values}
+    if "outcome" in values:
+        if "finished_us" not in values and "latency_us" not in values:
+            values["finished_us"] = max(canonical.now_us(), values["started_us"])
+        _price({**_EMPTY, **values, "kind": draft.kind}, values, priced)
+    return values
+
+
+def _first_event(draft: SpanDraft, values: Values) -> events.EventDraft:
+    kind = "span" if "outcome" in values else "start"
+    return events.EventDraft(kind, draft.id, as_json({"kind": draft.kind, **values}))
 
 
 def _ordinal(tx: Tx, session: int, turn: int, known: dict[int, int]) -> int:
@@ -273,12 +363,16 @@ def _ordinal(tx: Tx, session: int, turn: int, known: dict[int, int]) -> int:
     return known[turn]
 
 
-def _told_again(tx: Tx, head: Head, row: Values, draft: SpanDraft, priced: Priced) -> Span:
+def _told_again(tx: Tx, head: Head, draft: SpanDraft, priced: Priced) -> Span:
+    row = _row(tx.one("span_get", project=head.project, id=draft.id) or ())
     if row["session"] != head.key:
         raise Conflict(f"span {draft.id} belongs to another session: give this one its own id")
-    if row["status"] in OPEN and "outcome" in draft.values:
-        return _changed(tx, head, row, dict(draft.values), priced)
-    return span_of(head.id, row)
+    given_up = row["status"] == Outcome.ABANDONED and row["late"] is None
+    outcome = draft.values.get("outcome")
+    if outcome is None or outcome == row["status"] or not (given_up or row["status"] in OPEN):
+        return span_of(head.id, row)
+    values = {name: value for name, value in draft.values.items() if name != "turn"}
+    return _changed(tx, head, row, values, priced)
 
 
 def update(tx: Tx, head: Head, id: str, changes: Values, priced: Priced) -> Span:
@@ -310,13 +404,19 @@ def _changed(tx: Tx, head: Head, row: Values, changes: Values, priced: Priced) -
     ends = "outcome" in changes
     if ends and "finished_us" not in changes and "latency_us" not in changes:
         changes["finished_us"] = max(canonical.now_us(), row["started_us"])
-    if ends:
+    if ends or row["finish_sequence"] is not None:
         _price(row, changes, priced)
     draft = events.EventDraft("finish" if ends else "update", row["id"], as_json(changes))
     sequence = events.add(tx, head, [draft])[0]
+    before = usage_of(tx, head, row)["call"] if counts(row) else None
+    named = row["response_id"]
     folded(row, changes, sequence)
     tx.run("span_put", **{name: row[name] for name in COLUMNS if name not in _FIXED})
     _keep_usage(tx, head, [row])
+    if before is not None and usage_of(tx, head, row)["call"] != before:
+        # Now it is known which call it was: the one that this span alone told of was no other.
+        where = {"project": head.project, "session": head.key}
+        tx.run("usage_moved", **where, call=before, id=row["id"], response_id=named)
     return span_of(head.id, row)
 
 
@@ -333,24 +433,29 @@ def _price(row: Values, values: Values, priced: Priced) -> None:
 
 
 def _keep_usage(tx: Tx, head: Head, rows: Iterable[Values]) -> None:
-    counted = [usage_of(head, row) for row in rows if counts(row)]
+    counted = [usage_of(tx, head, row) for row in rows if counts(row)]
     if counted:
         tx.many("usage_set", counted)
 
 
 def counts(row: Values) -> bool:
     """True for a model call that ended and told its tokens."""
-    ended = row["finish_sequence"] is not None and row["status"] != Outcome.ABANDONED
+    given_up = row["status"] == Outcome.ABANDONED and row["late"] is None
+    ended = row["finish_sequence"] is not None and not given_up
     return row["kind"] == "model" and row["tokens_in"] is not None and ended
 
 
-def usage_of(head: Head, row: Values) -> dict[str, Any]:
+def usage_of(tx: Tx, head: Head, row: Values) -> dict[str, Any]:
     """A model call's tokens as the table `usage` holds them: once, whether the span, the
     message or both tell of it.
     """
-    session, _, seq = (row["message"] or "").rpartition(":")
+    message = _position(row["message"])
+    said = None if message is None else _usage_in(tx, head.project, message)
+    key, at = row["response_id"] or f"span:{row['id']}", 0
+    if said is not None and message is not None:
+        key, at = said.key or str(message), message.seq if message.session == head.id else 0
     usage = Usage(
-        key=row["response_id"] or row["message"] or f"span:{row['id']}",
+        key=key,
         model=row["model"] or row["name"],
         provider=row["provider"],
         input=row["tokens_in"],
@@ -360,8 +465,25 @@ def usage_of(head: Head, row: Values) -> dict[str, Any]:
         reasoning=row["reasoning"] or 0,
         cost=row["cost"],
     )
-    at = int(seq) if session == head.id and seq.isdecimal() else 0
     return usage_row(head.project, head.key, head.id, at, row["finished_us"] // 1000, usage)
+
+
+def _usage_in(tx: Tx, project: int, at: Position) -> Usage | None:
+    """The tokens that the message at a place tells of."""
+    row = tx.one("session_by_id", id=at.session, project=project)
+    if row is None or tx.one("entry_exists", project=project, session=row[0], seq=at.seq) is None:
+        return None
+    entry = reading.entry(tx, Place(row[0], at.seq))
+    if entry.body is None or entry.role is None:
+        return None
+    return reading.decode(entry).usage
+
+
+def tells_of_erased(tx: Tx, project: int, row: Values) -> bool:
+    """True when the message that a span names was erased: which call it was is not known."""
+    at = _position(row["message"])
+    owner = None if at is None else tx.one("session_by_id", id=at.session, project=project)
+    return owner is not None and owner[3] == "erased"
 
 
 # --- reading ------------------------------------------------------------------------------
@@ -381,9 +503,12 @@ def listed(tx: Tx, head: Head, filters: Mapping[str, Any], after: int, limit: in
     return [span_of(head.id, _row(row)) for row in rows]
 
 
-def rows_of(tx: Tx, head: Head) -> Iterator[Values]:
-    """The rows of all spans of a session."""
-    filters = dict.fromkeys(("kind", "name", "status", "turn", "chat", "call_id"))
+def rows_of(
+    tx: Tx, head: Head, *, turn: int | None = None, call_id: str | None = None
+) -> Iterator[Values]:
+    """The rows of all spans of a session, or of a turn or a tool call, in order."""
+    filters = {**dict.fromkeys(("kind", "name", "status", "chat")), "turn": turn}
+    filters["call_id"] = call_id
     after = 0
     while True:
         rows = tx.all("span_page", session=head.key, after=after, limit=PAGE, **filters)
@@ -399,7 +524,9 @@ def whole(tx: Tx, head: Head, id: str) -> Span:
     row = find(tx, head, id)
     said: Values = {}
     for event in _events(tx, head, row):
-        said.update(said_in(event))
+        more = said_in(event)
+        attributes = {**said.get("attributes", {}), **more.get("attributes", {})}
+        said.update(more, attributes=attributes)
     return span_of(head.id, row, said)
 
 
@@ -413,6 +540,14 @@ def _events(tx: Tx, head: Head, row: Values) -> list[Event]:
         rows.append(tx.one("event_get", session=head.key, sequence=row["finish_sequence"]))
     found = [events.event_of(head.id, bodies, row) for row in rows if row is not None]
     return sorted(found, key=lambda event: event.sequence)
+
+
+def told_in(text: bytes) -> Values:
+    """What an event's body says, with the bodies in it as the text that is kept."""
+    said: Values = canonical.parse(text)
+    kept = canonical.parse(text, dict[str, msgspec.Raw])
+    said.update({name: kept[name] for name in ("input", "output") if name in kept})
+    return said
 
 
 def said_in(event: Event) -> Values:
@@ -444,7 +579,12 @@ _SHOWN = tuple(name for name in Span.__struct_fields__ if name not in _DERIVED)
 
 def _position(text: str | None) -> Position | None:
     session, _, seq = (text or "").rpartition(":")
-    return Position(session, int(seq)) if session and seq.isdecimal() else None
+    known = session and seq.isascii() and seq.isdecimal() and len(seq) < SEQ_DIGITS
+    return Position(session, int(seq)) if known else None
+
+
+SEQ_DIGITS: Final = 19
+"""A number with fewer is one that the databases hold."""
 
 
 def _row(row: Sequence[Any]) -> Values:

@@ -14,21 +14,25 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import json
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar, Token
+from time import perf_counter_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
 
 import msgspec
 
 from clew import shapes
-from clew.canonical import now_us
-from clew.drafts import message_draft
+from clew.canonical import now_us, parse
+from clew.db import Tx
+from clew.drafts import holds_no_number, message_draft
+from clew.errors import ClewError, Invalid
 from clew.model import JSON, Outcome
 from clew.moves import ANY
-from clew.spans import SpanDraft
+from clew.names import mended
+from clew.spans import OUTCOMES, SpanDraft
 
 if TYPE_CHECKING:
     from clew.running import Running
@@ -84,6 +88,10 @@ class Call:
                 self._stored = True
             except Exception as error:  # noqa: BLE001 - see the head of this file
                 self._lost("start", error)
+            except BaseException as error:
+                # The block will not run, and nobody else ends what may have been stored.
+                self.__exit__(type(error), error, None)
+                raise
         return self
 
     def __exit__(
@@ -92,20 +100,25 @@ class Call:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            self._session._write(self._end(error))
-        except Exception as lost:  # noqa: BLE001
-            self._lost("finish", lost)
+        for changes in self._endings(error):
+            try:
+                self._session._write(self._end_unit(changes))
+                return
+            except Exception as lost:  # noqa: BLE001
+                if not self._lost("finish", lost):
+                    return
 
     async def __aenter__(self) -> Self:
         draft = self._begin()
         if draft is not None:
-            session = self._session
             try:
-                await session._ledger._arun(session._start_unit(draft), session._key)
+                await self._awrite(self._session._start_unit(draft))
                 self._stored = True
             except Exception as error:  # noqa: BLE001
                 self._lost("start", error)
+            except asyncio.CancelledError as error:
+                await self.__aexit__(type(error), error, None)
+                raise
         return self
 
     async def __aexit__(
@@ -114,84 +127,162 @@ class Call:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            await self._session._ledger._arun(self._end(error), self._session._key)
-        except Exception as lost:  # noqa: BLE001
-            self._lost("finish", lost)
+        if isinstance(error, GeneratorExit):  # its loop is gone: nothing can be awaited
+            self.__exit__(kind, error, trace)
+            return
+        for changes in self._endings(error):
+            try:
+                await self._awrite(self._end_unit(changes))
+                return
+            except Exception as lost:  # noqa: BLE001
+                if not self._lost("finish", lost):
+                    return
+
+    async def _awrite(self, unit: Callable[[Tx], Any]) -> None:
+        self._session._check_open()
+        await self._session._ledger._arun(unit, self._session._key)
 
     def _begin(self) -> SpanDraft | None:
         outer = _current.get()
-        if outer is not None:
+        if outer is not None and outer.id:
             self._values.setdefault("parent", outer.id)
         self._outer = _current.set(self)
         self._began = now_us()
-        self._started_ns = time.perf_counter_ns()
+        self._started_ns = perf_counter_ns()
         try:
-            draft = self._draft()
+            draft = self._draft(self._values)
         except Exception as error:  # noqa: BLE001
             self._lost("start", error)
             return None
         self.id = draft.id
-        self._session._ledger._runs.began(draft.id)
         return draft
 
-    def _draft(self) -> SpanDraft:
-        values = {**self._values, "started_us": self._began}
-        if values.get("input") is not None:
-            values["input"] = as_value(values["input"])
-        return SpanDraft(self.kind, self.name, values, self.id, fresh=not self.id)
+    def _draft(self, told: dict[str, Any]) -> SpanDraft:
+        values = {**told, "started_us": self._began}
+        body = values.get("input")
+        if body is not None and type(body) is not msgspec.Raw:
+            # Kept as it is now: the block may change it.
+            self._values["input"] = values["input"] = as_body(body)
+        return SpanDraft(self.kind, self.name, values, self.id)
 
-    def _end(self, error: BaseException | None) -> Any:
-        latency = (time.perf_counter_ns() - self._started_ns) / 1e6
-        if self._outer is not None:
-            _current.reset(self._outer)
-        self._session._ledger._runs.ended(self.id)
-        changes = {**self._ended, "latency_ms": latency, **_how(self, error)}
+    def _endings(self, error: BaseException | None) -> Iterator[dict[str, Any]]:
+        """What to say of the end: everything, or, where that is refused, how it ended."""
+        latency = (perf_counter_ns() - self._started_ns) / 1e6
+        self._leave()
+        how = {"latency_ms": latency, **_how(self, error)}
+        more = self._ended
         if self.output is not None:
-            changes["output"] = as_value(self.output)
+            more = {**more, "output": as_body(self.output)}
+        yield {**more, **how}
+        if how.get("outcome") not in OUTCOMES:
+            how["outcome"] = str(Outcome.ERROR)
+        self._values = {
+            name: value for name, value in self._values.items() if name in ("call_id", "parent")
+        }
+        yield how
+
+    def _leave(self) -> None:
+        if self._outer is not None:
+            try:
+                _current.reset(self._outer)
+            except ValueError:  # left in another task or thread than it was entered in
+                _current.set(
+                    self._outer.old_value if self._outer.old_value is not Token.MISSING else None
+                )
+            self._outer = None
+
+    def _end_unit(self, changes: dict[str, Any]) -> Callable[[Tx], Any]:
         if self._stored:
             return self._session._update_unit(self.id, changes)
         # Its start was not stored: tell the whole now, so that no call is missing for ever.
-        self._values = {**self._values, **changes}
-        return self._session._start_unit(self._draft())
+        draft = self._draft({**self._values, **changes})
+        self.id = draft.id
+        return self._session._start_unit(draft)
 
-    def _lost(self, what: str, error: Exception) -> None:
+    def _lost(self, what: str, error: Exception) -> bool:
+        """Count and log it, without content. True when less of it may be taken."""
         self._session._ledger._runs.failures += 1
+        refused = not isinstance(error, ClewError) or isinstance(error, Invalid)
         log.warning(
-            "clew: the %s of %s span %s in session %s was not recorded: %s: %s",
-            *(what, self.kind, self.id, self._session.id, type(error).__name__, error),
+            "clew: the %s of %s span %s in session %s was not recorded: %s%s",
+            *(what, self.kind, self.id, self._session.id, type(error).__name__),
+            "" if refused else f": {error}",  # what is refused is named with its value
         )
+        return refused
+
+
+KINDS: dict[str, tuple[type[BaseException], ...]] = {
+    "denied": (Denied,),
+    "cancelled": (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit),
+    "timeout": (TimeoutError,),
+}
 
 
 def _how(call: Call, error: BaseException | None) -> dict[str, Any]:
     """How a block ended, from what was raised in it and what was set."""
+    told = None if call.error is None else as_text(call.error)
     if error is None:
-        ended: dict[str, Any] = {"outcome": call.outcome or ("error" if call.error else "ok")}
-        return ended | ({"error": call.error} if call.error else {})
-    kinds: dict[str, tuple[type[BaseException], ...]] = {
-        "denied": (Denied,),
-        "cancelled": (asyncio.CancelledError, KeyboardInterrupt),
-        "timeout": (TimeoutError,),
+        if told is None:
+            return {"outcome": call.outcome or "ok"}
+        return {"outcome": call.outcome or "error", "error": told}
+    name = type(error).__name__
+    return {
+        "outcome": call.outcome or _outcome_of(error),
+        "error": told or as_text(error) or name,
+        "error_type": mended(name),
     }
-    found = (str(name) for name, kind in kinds.items() if isinstance(error, kind))
-    outcome = call.outcome or next(found, str(Outcome.ERROR))
-    told = call.error or str(error) or type(error).__name__
-    return {"outcome": outcome, "error": told, "error_type": type(error).__name__}
 
 
-def as_value(value: Any) -> JSON:
-    """A value as JSON holds it; what JSON has no form for, by its `repr`."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
+def _outcome_of(error: BaseException) -> str:
+    for outcome, kinds in KINDS.items():
+        if isinstance(error, kinds):
+            return outcome
+    # Those of subprocess, httpx and the providers' clients are no TimeoutError.
+    timed_out = any("Timeout" in kind.__name__ for kind in type(error).__mro__)
+    return "timeout" if timed_out else "error"
+
+
+def as_text(value: Any) -> str:
+    """A value in words, whatever its own `__str__` does."""
     try:
-        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_shown))
-    except (TypeError, ValueError, RecursionError, OverflowError, UnicodeError):
-        return repr(value)
+        return mended(str(value))
+    except Exception:  # noqa: BLE001
+        return ""
+
+
+def as_body(value: Any) -> msgspec.Raw:
+    """A value as JSON text; what JSON has no form for, by its `repr`."""
+    try:
+        text = _encode(value)
+        if b"null" not in text or not holds_no_number(value):
+            return msgspec.Raw(text)
+        # NaN and the infinities, by their names.
+        named = json.loads(json.dumps(_plain(value)), parse_constant=str)
+        return msgspec.Raw(_encode(named))
+    except Exception:  # noqa: BLE001 - a value of somebody else's making
+        return _odd_body(value)
+
+
+def _odd_body(value: Any) -> msgspec.Raw:
+    try:  # half a character somewhere in it: JSON can say it, by its escape
+        return msgspec.Raw(json.dumps(_plain(value)))
+    except Exception:  # noqa: BLE001
+        return msgspec.Raw(_encode(mended(_shown(value))))
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value, enc_hook=_shown)
 
 
 def _shown(value: Any) -> Any:
-    dump = getattr(value, "model_dump", None)
-    return dump(mode="json") if callable(dump) else repr(value)
+    try:
+        dump = getattr(value, "model_dump", None)
+        return dump(mode="json") if callable(dump) else repr(value)
+    except Exception:  # noqa: BLE001
+        return f"<{type(value).__name__}>"
+
+
+_encode = msgspec.json.Encoder(enc_hook=_shown).encode
 
 
 class ModelCall(Call):
@@ -201,7 +292,7 @@ class ModelCall(Call):
 
     def first_token(self) -> None:
         """The first piece of the answer has come."""
-        took = (time.perf_counter_ns() - self._started_ns) / 1e6
+        took = (perf_counter_ns() - self._started_ns) / 1e6
         self._ended.setdefault("first_token_ms", took)
 
     def usage(
@@ -226,7 +317,7 @@ class ModelCall(Call):
 
     def read(self, response: Any) -> None:
         """Take tokens, model and id from a provider's answer (a dict or an SDK's object)."""
-        value = as_value(response)
+        value = parse(bytes(as_body(response)))
         if not isinstance(value, dict):
             return
         message = shapes.decode(shapes.sniff(value), value)
@@ -261,9 +352,8 @@ class Turn(Call):
 
     async def __aenter__(self) -> Self:
         if self._prompt is not None:
-            session = self._session
-            unit = session._append_unit([message_draft(self._prompt)], ANY, None)
-            await session._ledger._arun(unit, session._key)
+            draft = message_draft(self._prompt)
+            await self._awrite(self._session._append_unit([draft], ANY, None))
         return await super().__aenter__()
 
     def tool(
@@ -318,14 +408,11 @@ def traced(
     effect: str | None,
 ) -> Callable[P, R]:
     """Record every call of a function, plain or async, as a tool span with its arguments."""
-    signature = inspect.signature(function)
     title = str(name or getattr(function, "__name__", "tool"))
+    arguments = _arguments_of(function)
 
     def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        try:
-            bound = dict(signature.bind(*args, **kwargs).arguments)
-        except TypeError:
-            bound = {}  # the function itself will say what is wrong with its arguments
+        bound = arguments(args, kwargs)
         outer = _current.get()
         chat = outer._values.get("chat") if outer is not None else None
         values = {"input": bound, "effect": effect, **({"chat": chat} if chat else {})}
@@ -349,3 +436,24 @@ def traced(
             return result
 
     return run
+
+
+def _arguments_of(
+    function: Callable[..., Any],
+) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
+    """What gives the arguments of a call by name, without the object whose method it is."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some that are written in C have none
+        return lambda args, kwargs: {"args": args, **kwargs}
+    first = next(iter(signature.parameters), "")
+    owner = first if first in ("self", "cls") else ""
+
+    def arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            bound = signature.bind(*args, **kwargs).arguments
+        except TypeError:
+            return {}  # the function itself will say what is wrong with its arguments
+        return {name: value for name, value in bound.items() if name != owner}
+
+    return arguments

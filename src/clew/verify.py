@@ -6,6 +6,7 @@ or checkpoint that is wrong.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -226,7 +227,7 @@ def _events(tx: Tx, report: Report, head: Head) -> Iterator[str]:
             if text is None:
                 opaque.add(row[3])
             elif row[2] in spans.EVENTS:
-                _fold(derived, head, row, canonical.parse(text))
+                _fold(derived, head, row, spans.told_in(text))
         report.events += len(rows)
         if len(rows) < PAGE:
             break
@@ -267,9 +268,12 @@ def _fold(derived: dict[str, spans.Values], head: Head, row: Any, said: spans.Va
 
 def _spans(tx: Tx, head: Head, derived: dict[str, spans.Values], opaque: set[str]) -> Iterator[str]:
     """Each span's row against what its events add up to; an erased one cannot be derived."""
-    left = dict(derived)
+    left, ordinals = dict(derived), Counter[int]()
     for row in spans.rows_of(tx, head):
         told = left.pop(row["id"], None)
+        ordinals[row["turn"]] += 1
+        if row["ordinal"] != ordinals[row["turn"]]:
+            yield f"span {row['id']} is numbered {row['ordinal']} in its turn"
         if row["id"] in opaque:
             continue
         if told is None:
@@ -365,8 +369,9 @@ def _usage(tx: Tx, head: Head) -> Iterator[str]:
     """Tokens, from the messages again. A call that another session repeats may stand higher
     here; one whose text was erased or damaged at its source cannot be derived.
     """
-    derived, opaque = _derived_usage(tx, head)
-    traced = _traced_usage(tx, head)
+    derived, unread = _derived_usage(tx, head)
+    traced, untold = _traced_usage(tx, head)
+    opaque = unread or untold
     for call, facts in traced.items():
         known = derived.setdefault(call, facts)
         for at in COUNTS:
@@ -411,14 +416,22 @@ def _derived_usage(tx: Tx, head: Head) -> tuple[dict[bytes, list[Any]], bool]:
     return found, opaque
 
 
-def _traced_usage(tx: Tx, head: Head) -> dict[bytes, list[Any]]:
-    """Each model call's row as the spans tell it."""
+def _traced_usage(tx: Tx, head: Head) -> tuple[dict[bytes, list[Any]], bool]:
+    """Each model call's row as the spans tell it, and whether some do not say which it was."""
     found: dict[bytes, list[Any]] = {}
+    opaque = False
     for row in spans.rows_of(tx, head):
-        if spans.counts(row):
-            told = spans.usage_of(head, row)
-            found[told["call"]] = [told[name] for name in USAGE]
-    return found
+        if not spans.counts(row):
+            continue
+        if head.status == "erased" or spans.tells_of_erased(tx, head.project, row):
+            opaque = True
+            continue
+        told = spans.usage_of(tx, head, row)
+        values = [told[name] for name in USAGE]
+        known = found.setdefault(told["call"], values)
+        for at in COUNTS:
+            known[at] = max(known[at], values[at])
+    return found, opaque
 
 
 def _keys(tx: Tx, head: Head) -> Iterator[str]:

@@ -157,6 +157,10 @@ select h.session, (select project from session where key = h.session),
     h.lease_token, h.lease_until_ms, h.first_seq, h.events, h.event_chain, h.turn
 from head h where h.session = :session;
 
+-- name: head_sequences
+select h.session, s.id, h.last_seq + h.events from head h join session s on s.key = h.session
+where s.status <> 'erased' and (cast(:project as bigint) is null or s.project = :project);
+
 -- name: head_end
 select last_seq from head where session = :session;
 
@@ -269,6 +273,12 @@ select max(id) from entry;
 
 -- name: entry_sessions_after
 select distinct session from entry where id > :cursor;
+
+-- name: newest_rows
+select coalesce((select max(id) from entry), 0), coalesce((select max(id) from event), 0);
+
+-- name: sessions_with_rows_after
+select session from entry where id > :entry union select session from event where id > :event;
 
 -- name: entry_by_id
 select project, session, seq, kind, role, time_ms, format, body, blob, source, start, bytes, meta
@@ -409,7 +419,8 @@ where s.status in ('running', 'waiting')
 
 -- name: span_blank
 update span set name = '', chat = null, message = null, call_id = null, error = null,
-    error_type = null, batch = null, response_id = null, input_bytes = null, output_bytes = null
+    error_type = null, batch = null, request_type = null, response_id = null, input_bytes = null,
+    output_bytes = null
 where session = :session;
 
 -- name: span_stats
@@ -547,6 +558,12 @@ on conflict (project, call) do update set
         then excluded.seq else usage.seq end,
     time_ms = case when excluded.session = usage.session and excluded.seq > usage.seq
         then excluded.time_ms else usage.time_ms end;
+
+-- name: usage_moved
+-- A call that one span alone told of, and under another name now.
+delete from usage where project = :project and call = :call and session = :session and seq = 0
+    and repeated = 0 and not exists (select 1 from span s
+        where s.session = :session and s.response_id = :response_id and s.id <> :id);
 
 -- name: usage_list
 select call, seq, time_ms, model, provider, input, output, cache_read, cache_write, reasoning,
