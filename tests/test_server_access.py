@@ -75,10 +75,24 @@ def _lease(ledger: clew.Ledger, ids: Ids) -> dict[str, str]:
 
 _users = itertools.count()
 SAY = {"role": "user", "content": "hello"}
+
+
+def _told(ledger: clew.Ledger, ids: Ids) -> None:
+    ledger.session(frontend="otlp", user="told")
+
+
+SPAN = {
+    "traceId": "0af7651916cd43dd8448eb211c80319c",
+    "spanId": "b7ad6b7169203331",
+    "startTimeUnixNano": "1",
+    "attributes": [{"key": "session.id", "value": {"stringValue": "told"}}],
+}
+SPANS = {"resourceSpans": [{"scopeSpans": [{"spans": [SPAN]}]}]}
 EXAMPLES: dict[str, Example] = {
     "about.health": Example(),
     "about.ready": Example(),
     "about.document": Example(),
+    "about.me": Example(),
     "about.me": Example(),
     "sessions.listed": Example(),
     "sessions.create": Example(body={"title": "new"}),
@@ -94,6 +108,7 @@ EXAMPLES: dict[str, Example] = {
     "entries.get": Example(),
     "entries.on_path": Example(),
     "entries.history": Example(),
+    "entries.on_path": Example(),
     "entries.tail": Example(),
     "entries.context": Example(),
     "entries.view": Example("provider=anthropic"),
@@ -121,6 +136,10 @@ EXAMPLES: dict[str, Example] = {
     "traces.as_tree": Example(),
     "traces.get": Example(),
     "traces.update": Example(body={"outcome": "ok"}),
+    "otlp.traces": Example(body=SPANS, setup=_told),
+    "otlp.logs_ignored": Example(body={"resourceLogs": []}),
+    "otlp.metrics_ignored": Example(body={"resourceMetrics": []}),
+    "otlp.exported": Example(),
     "state.load": Example(),
     "state.put": Example(body={"state": {"step": 2}}),
     "state.delete": Example(),
@@ -141,6 +160,9 @@ EXAMPLES: dict[str, Example] = {
     "care.collect": Example(body={"dry_run": False}, setup=_rule),
     "care.retain": Example(body={"max_age_days": 400}),
     "care.reindex": Example(),
+    "care.index": Example(),
+    "care.sweep": Example(),
+    "care.sync": Example(),
     "care.index": Example(),
     "care.sweep": Example(),
     "care.sync": Example(),

@@ -187,8 +187,7 @@ def listed(ledger: Ledger) -> list[TokenInfo]:
 def revoke(ledger: Ledger, id: str) -> TokenInfo:
     """See `Ledger.revoke_token`."""
     names.checked(id, "a token's id", empty=False)
-    match = _TEXT.fullmatch(id)
-    wanted = id if match is None else match[1]
+    wanted = id_of(id)
     with ledger._database.read() as tx:
         row = tx.one("token_get", id=wanted)
     found = None if row is None else _info(row)
@@ -218,6 +217,12 @@ def _check_grant(giver: Access, made: TokenInfo) -> None:
     end = giver.expires_ms
     if end is not None and (made.expires_ms is None or made.expires_ms > end):
         raise Forbidden(f"token {giver.name!r} expires itself: give expires={end} or earlier")
+
+
+def id_of(text: str) -> str:
+    """A token's id, of its id or its whole text."""
+    match = _TEXT.fullmatch(text)
+    return text if match is None else match[1]
 
 
 def _new_text() -> tuple[str, str]:

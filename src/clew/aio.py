@@ -12,20 +12,23 @@ that reads runs in a thread. A cancelled task waits until the outcome of its wri
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from clew import ledger as sync
 from clew import opening
 from clew.compaction import KEEP_TOKENS, Summarize, checked_reason
-from clew.db import Tx
 from clew.errors import Invalid
 from clew.model import JSON, Checkpoint, Entry, Move, Position, Reason, SessionInfo
 from clew.moves import ANY, Anywhere
 from clew.session import At, RawMessage, Session
 from clew.tracing import Turn
+
+if TYPE_CHECKING:
+    from clew.frames import AnyFrame
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -35,11 +38,14 @@ R = TypeVar("R")
 def _in_thread(
     verb: Callable[Concatenate[sync.Ledger, P], T],
 ) -> Callable[Concatenate[AsyncLedger, P], Coroutine[Any, Any, T]]:
-    """A verb of `clew.Ledger`, run in a thread."""
+    """A verb of `clew.Ledger`, run in a thread. The ledger is asked by name: it may be one
+    behind a server.
+    """
+    name = verb.__name__
 
     @functools.wraps(verb)
     async def run(self: AsyncLedger, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.to_thread(verb, self.sync, *args, **kwargs)
+        return await asyncio.to_thread(getattr(self.sync, name), *args, **kwargs)
 
     return run
 
@@ -48,10 +54,11 @@ def _of_session(
     verb: Callable[Concatenate[Session, P], T],
 ) -> Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, T]]:
     """A verb of `clew.Session`, run in a thread."""
+    name = verb.__name__
 
     @functools.wraps(verb)
     async def run(self: AsyncSession, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.to_thread(verb, self.sync, *args, **kwargs)
+        return await asyncio.to_thread(getattr(self.sync, name), *args, **kwargs)
 
     return run
 
@@ -60,10 +67,11 @@ def _queued(
     verb: Callable[Concatenate[Session, P], T],
 ) -> Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, T]]:
     """A writing verb of `clew.Session`, whose unit is queued."""
+    name = verb.__name__
 
     @functools.wraps(verb)
     async def run(self: AsyncSession, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._later(verb(self._queue(), *args, **kwargs))
+        return await self._later(getattr(self._queue(), name)(*args, **kwargs))
 
     return run
 
@@ -121,6 +129,19 @@ class AsyncLedger:
         """See `Ledger.confined`."""
         return AsyncLedger(self.sync.confined(project, actor=actor))
 
+    async def follow(
+        self, after: Mapping[str, int] | None = None, *, idle: float | None = None
+    ) -> AsyncIterator[AnyFrame]:
+        """See `Ledger.follow`: `async for frame in ledger.follow()`."""
+        from clew import live
+
+        stream = live.astream(self.sync, after, idle)
+        try:
+            async for frame in stream:
+                yield frame
+        finally:
+            await stream.aclose()
+
     def evict(self, ids: Iterable[str]) -> int:
         """See `Ledger.evict`."""
         return self.sync.evict(ids)
@@ -141,22 +162,13 @@ class AsyncLedger:
         await self.close()
 
 
-class _Deferred(Session):
-    """A session whose writing verbs give an awaitable of their result: the unit is queued
-    instead of run.
-    """
-
-    def _write(self, unit: Callable[[Tx], T]) -> T:
-        self._check_open()
-        return cast("T", self._ledger._arun(unit, self._key))
-
-
 class AsyncSession:
     """A session whose verbs are awaited. `sync` is the handle underneath."""
 
     def __init__(self, session: Session) -> None:
         self.sync = session
-        self._deferred = _Deferred(session._ledger, session._key, session._project, session.id)
+        self._deferred = copy.copy(session)
+        self._deferred._awaited = True
         self.id = session.id
 
     async def _later(self, result: T) -> T:

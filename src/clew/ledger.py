@@ -581,10 +581,7 @@ class Ledger:
         return int(row[0])
 
     def _full_id(self, tx: Tx, id: str) -> str:
-        if len(id) < MIN_PREFIX:
-            raise Invalid(f"session id {id!r} is too short: give at least {MIN_PREFIX} characters")
-        if not _HEX.issuperset(id):
-            raise NotFound(f"no session {id!r} in this ledger: an id is made of 0-9 and a-f")
+        check_id(id)
         if len(id) == ID_CHARS:
             return id
         # "g" comes behind every digit of an id, whatever the database's collation.
@@ -652,6 +649,14 @@ class Ledger:
     def _start_indexer(self) -> None:
         if self._database.writable:
             self._search.start()
+
+
+def check_id(id: str) -> None:
+    """Raise `Invalid` or `NotFound` for what is no session's id, nor the beginning of one."""
+    if len(id) < MIN_PREFIX:
+        raise Invalid(f"session id {id!r} is too short: give at least {MIN_PREFIX} characters")
+    if not _HEX.issuperset(id):
+        raise NotFound(f"no session {id!r} in this ledger: an id is made of 0-9 and a-f")
 
 
 ID_CHARS = 32

@@ -54,10 +54,15 @@ def open(
     max_checkpoints: int | None = None,
     prices: Prices | str | os.PathLike[str] | None = None,
     token: str | None = None,
+    insecure: bool = False,
 ) -> Ledger:
     """Open a ledger, making it where there is none.
 
     `url` is `sqlite:///path`, `postgresql://…` or a path; by default the user's own ledger.
+    `https://host` is the ledger of a server (`clew serve`): give an access `token`, or set
+    CLEW_TOKEN. The verbs are the same; how the ledger is kept is the server's, so of the options
+    only `project` and `read_only` hold there. A token goes over `http://` to this machine only,
+    unless `insecure`.
     `project` confines the handle: it sees and makes sessions of that project only.
     `durability` is `full` (acknowledged means on disk) or `normal` (a power cut may take the
     newest commits). `search` turns the full-text index on or off for good; `None` leaves it.
@@ -65,12 +70,29 @@ def open(
     `prices` are a list of your own, over ours (see `clew.prices`).
 
     Raises `Invalid` for a URL that names no ledger, `Unavailable` when it cannot be reached,
-    `Damaged` when the file is no ledger.
+    `Damaged` when the file is no ledger, `Unauthorized` when a server does not take the token.
     """
     if durability not in ("full", "normal"):
         raise Invalid(f"durability={durability!r}: say 'full' or 'normal'")
+    name = as_url(os.fspath(url)) if url is not None else default_url()
+    if is_remote(name):
+        _refuse(
+            durability=durability != "full",
+            search=search is not None,
+            actor=actor is not None,
+            count_tokens=count_tokens is not tokens.count_message,
+            max_checkpoints=max_checkpoints is not None,
+            prices=prices is not None,
+        )
+        from clew import remote
+
+        return remote.connect(
+            name, token=token, project=project, read_only=read_only, insecure=insecure
+        )
+    if token is not None:
+        raise Invalid("token= is for a server (https://…): a file or database takes none")
     settings = Settings(durability=durability, read_only=read_only)
-    database = connect(as_url(os.fspath(url)) if url is not None else default_url(), settings)
+    database = connect(name, settings)
     return Ledger(
         database,
         project=project,
@@ -80,3 +102,17 @@ def open(
         max_checkpoints=max_checkpoints,
         prices=prices,
     )
+
+
+def is_remote(url: str) -> bool:
+    """True for the URL of a server."""
+    return url.lower().startswith(("http://", "https://"))
+
+
+def _refuse(**given: bool) -> None:
+    said = [name for name, told in given.items() if told]
+    if said:
+        raise Invalid(
+            f"{', '.join(f'{name}=' for name in said)} cannot be chosen for a server's ledger: the "
+            "server decides that for all who ask it, and acts in the name of the access token"
+        )

@@ -124,6 +124,16 @@ def history_page(
             return found[:limit], len(found) > limit
 
 
+def path_page(tx: Tx, place: Place | None, after: Place | None, limit: int) -> list[Entry]:
+    """Up to `limit` entries of the path to `place`, of all kinds, from behind `after` on.
+
+    Raises `Invalid` when `after` is not on the path.
+    """
+    pieces = path(tx, place)
+    start = 0 if after is None else _offset(pieces, after) + 1
+    return entries_of(tx, _between(pieces, start, start + limit))
+
+
 def _offset(pieces: Sequence[Range], place: Place) -> int:
     """How many entries of a path lie before a place on it."""
     before = 0

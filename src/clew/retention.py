@@ -49,9 +49,7 @@ class Collected(msgspec.Struct, frozen=True):
 
 def set_rule(ledger: Ledger, project: int, rule: Rule) -> None:
     """See `Ledger.retain`."""
-    for name, value in msgspec.structs.asdict(rule).items():
-        if value is not None and not value >= 0:
-            raise Invalid(f"{name}={value}: give a number that is not negative, or None")
+    checked_rule(rule)
 
     def unit(tx: Tx) -> None:
         settings = _settings(tx, project)
@@ -66,6 +64,13 @@ def _settings(tx: Tx, project: int) -> dict[str, dict[str, float | int | None]]:
     row = tx.one("project_by_key", project=project)
     found: dict[str, dict[str, float | int | None]] = msgspec.json.decode(row[2]) if row else {}
     return found
+
+
+def checked_rule(rule: Rule) -> None:
+    """Raise `Invalid` for a rule that makes no sense."""
+    for name, value in msgspec.structs.asdict(rule).items():
+        if value is not None and not value >= 0:
+            raise Invalid(f"{name}={value}: give a number that is not negative, or None")
 
 
 def collect(ledger: Ledger, *, dry_run: bool, now_ms: int | None) -> Collected:

@@ -7,7 +7,7 @@ one atomic unit and run it; verbs that read see one consistent state.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -28,7 +28,7 @@ from clew.db import Tx
 from clew.drafts import message_draft, own_draft
 from clew.errors import Conflict, Invalid, Stale
 from clew.leases import Lease
-from clew.log import Draft, Head, Names, Place, append, lock_head, look_head, save_head
+from clew.log import Draft, Head, Names, Place, append, lock_head, look_head, path, save_head
 from clew.model import (
     JSON,
     Checkpoint,
@@ -60,6 +60,9 @@ RawMessage = Mapping[str, JSON] | str | bytes
 
 class Session(Running):
     """A handle on one session of a ledger. Get one from `Ledger.session`, `create` or `get`."""
+
+    _awaited = False
+    """Verbs that write give an awaitable: their unit is queued. For `clew.aio`."""
 
     def __init__(self, ledger: Ledger, key: int, project: int, id: str) -> None:
         self._ledger = ledger
@@ -375,7 +378,14 @@ class Session(Running):
 
     def _write(self, unit: Callable[[Tx], T]) -> T:
         self._check_open()
+        if self._awaited:
+            return cast("T", self._ledger._arun(unit, self._key))
         return self._ledger._run(unit, self._key)
+
+    def _on_path(self) -> list[Entry]:
+        """Every entry on the path to the head, of all kinds, oldest first."""
+        with self._read() as tx:
+            return reading.entries_of(tx, path(tx, look_head(tx, self._key).place))
 
     def _lock(self, tx: Tx) -> Head:
         token = self._lease.token if self._lease else None

@@ -87,6 +87,19 @@ def _search_state(ledger: Ledger) -> tuple[str, int]:
     return ("behind" if behind else "current"), behind
 
 
+_GROUPS: dict[str, Callable[[Any], str]] = {
+    "day": lambda row: datetime.fromtimestamp(row[0] / 1000, UTC).date().isoformat(),
+    "model": lambda row: row[1] or "unknown",
+    "project": lambda row: row[3],
+}
+
+
+def checked_group(by: str) -> None:
+    """Raise `Invalid` for a word that nothing is summed by."""
+    if by not in _GROUPS:
+        raise Invalid(f"by={by!r}: group by 'day', 'model' or 'project'")
+
+
 def usage(
     ledger: Ledger,
     *,
@@ -96,13 +109,7 @@ def usage(
     project: str | None,
 ) -> list[UsageRow]:
     """See `Ledger.usage`."""
-    groups: dict[str, Callable[[Any], str]] = {
-        "day": lambda row: datetime.fromtimestamp(row[0] / 1000, UTC).date().isoformat(),
-        "model": lambda row: row[1] or "unknown",
-        "project": lambda row: row[3],
-    }
-    if by not in groups:
-        raise Invalid(f"by={by!r}: group by 'day', 'model' or 'project'")
+    checked_group(by)
     now = now_ms()
     with ledger._database.read() as tx:
         rows = tx.all(
@@ -113,7 +120,7 @@ def usage(
         )
         sums: dict[str, UsageRow] = {}
         for row in rows:
-            key = groups[by](row)
+            key = _GROUPS[by](row)
             _add(sums.setdefault(key, UsageRow(key)), row)
     return [sums[key] for key in sorted(sums)]
 

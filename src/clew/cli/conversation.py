@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from clew import reading, view
-from clew.log import look_head, path
 from clew.model import (
     Checkpoint,
     Compaction,
@@ -70,8 +69,7 @@ class Loaded(NamedTuple):
 def load(ledger: Ledger, session: Session) -> Loaded:
     """Read a session's path and what hangs on it."""
     info = session.info
-    with session._read() as tx:
-        entries = reading.entries_of(tx, path(tx, look_head(tx, session._key).place))
+    entries = session._on_path()
     messages = reading.messages_of(entries)
     checkpoints = _checkpoints(ledger, info)
     branches, subagents = _related(ledger, info)

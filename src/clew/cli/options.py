@@ -39,9 +39,11 @@ class Setup:
         Raises `NotFound`, and all that `clew.open` raises.
         """
         import clew
-        from clew.opening import as_url, default_url
+        from clew.opening import as_url, default_url, is_remote
 
         url = as_url(self.db) if self.db else default_url()
+        if is_remote(url):
+            return clew.open(url, project=self.project, read_only=not write)
         if not create:
             self._expect(url)
         return clew.open(
@@ -84,8 +86,8 @@ def global_options(*, hidden: bool = True) -> Callable[[F], F]:
             click.option(
                 "--db",
                 metavar="URL|PATH",
-                help="The ledger: a file, sqlite:///path or postgresql://… "
-                "(default: CLEW_DB, else a file in your data folder).",
+                help="The ledger: a file, sqlite:///path, postgresql://…, or a server's https://… "
+                "with its token in CLEW_TOKEN (default: CLEW_DB, else a file in your data folder).",
                 expose_value=False,
                 callback=_keep,
                 hidden=hidden,

@@ -12,11 +12,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from clew import wire
+from clew import access, wire
 from clew.access import Access, require
 from clew.aio import AsyncLedger
-from clew.errors import ClewError
+from clew.errors import ClewError, Invalid, NotFound
 from clew.server import call, logs, openapi, problems, routes
 from clew.server.answer import Answer, Receive, Scope, Send, Stream
 from clew.server.call import Call, Handles
@@ -51,9 +52,33 @@ class Server:
         else:
             await _lifespan(receive, send)
 
-    def handles(self, token: Access | None) -> Handles:
+    async def handles_for(self, token: Access | None, narrowed: bytes | None) -> Handles:
+        """The same, for one project (`Clew-Project`, percent-encoded) where the caller asks for
+        that. Raises `Invalid` for a project that the token does not see, `NotFound` for one
+        that is not there when the token may not make it.
+        """
+        if narrowed is None or token is None:
+            return self.handles(token)
+        try:
+            name = unquote(narrowed.decode("ascii"), errors="strict")
+        except UnicodeDecodeError:
+            raise Refused("malformed", "the header Clew-Project is no text in UTF-8") from None
+        if token.project not in (None, name):
+            raise Invalid(
+                f"token {token.name!r} is confined to project {token.project!r}: use another for "
+                f"{name!r}"
+            )
+        if (name, token.name) in self._callers:
+            return self.handles(token, name)
+        if not token.may(access.Scope.SESSION_APPEND):
+            known = await asyncio.to_thread(self.ledger.projects)
+            if name not in known:
+                raise NotFound(f"no project {name!r} in this ledger")
+        return await asyncio.to_thread(self.handles, token, name)
+
+    def handles(self, token: Access | None, project: str | None = None) -> Handles:
         """The ledger as this token may see it, acting in its name."""
-        who = (None, "nobody") if token is None else (token.project, token.name)
+        who = (None, "nobody") if token is None else (project or token.project, token.name)
         known = self._callers.get(who)
         if known is None:
             if len(self._callers) >= CALLERS_MAX:
@@ -80,7 +105,8 @@ class Server:
             if route.scope != OPEN:
                 require(token, route.scope)
             headers = dict(scope["headers"])
-            one = Call(self, token, self.handles(token), request, path, headers)
+            handles = await self.handles_for(token, headers.get(b"clew-project"))
+            one = Call(self, token, handles, request, path, headers)
             given = await self._answer(route, one, scope["query_string"], receive)
         except (Refused, ClewError) as error:
             given = problems.answer(error, request)

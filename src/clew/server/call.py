@@ -43,7 +43,7 @@ class Handles:
     async def get(self, id: str) -> AsyncSession:
         """A session by its id or a unique prefix. Raises `NotFound`, `Invalid`."""
         known = self._known.get(id)
-        if known is not None:
+        if known is not None and not known.sync._closed:
             return known
         found = await self.ledger.get(id)
         if len(id) == ID_CHARS:

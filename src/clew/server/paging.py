@@ -10,13 +10,11 @@ import msgspec
 
 from clew import wire
 from clew.server.problems import Refused
+from clew.wire import cursor
+
+__all__ = ["cursor", "page", "place"]
 
 T = TypeVar("T")
-
-
-def cursor(*place: Any) -> str:
-    """A cursor that stands for a place in a list."""
-    return base64.urlsafe_b64encode(wire.encode(place)).decode().rstrip("=")
 
 
 def place(text: str | None, kind: type[T]) -> T | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -48,6 +49,11 @@ _encoder = msgspec.json.Encoder()
 def encode(value: Any) -> bytes:
     """JSON, numbers that have none as null."""
     return _encoder.encode(value)
+
+
+def cursor(*place: Any) -> str:
+    """A cursor that stands for a place in a list."""
+    return base64.urlsafe_b64encode(encode(place)).decode().rstrip("=")
 
 
 def decode(data: bytes, kind: type[T]) -> T:

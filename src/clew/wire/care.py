@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from clew.access import Scope
+from clew.drafts import TIME_MS_MAX
 from clew.wire.base import Name, Request, Since
 
 
@@ -15,6 +16,15 @@ class Health(msgspec.Struct):
     """`ok`, or a word for what is wrong."""
 
     status: str
+
+
+class Me(msgspec.Struct):
+    """Who asks: the access token's name, what it may, and the only project it sees here."""
+
+    name: str
+    scopes: list[str]
+    project: str | None = None
+    expires_ms: int | None = None
 
 
 class Projects(msgspec.Struct):
@@ -34,9 +44,10 @@ class SourceFile(msgspec.Struct):
 
 
 class DryRun(Request):
-    """Whether only to say what would happen."""
+    """Whether only to say what would happen, and as if it were which time (default: now)."""
 
     dry_run: bool = True
+    now_ms: Annotated[int, Meta(ge=0, le=TIME_MS_MAX)] | None = None
 
 
 class Retention(Request):
@@ -83,7 +94,9 @@ class Count(msgspec.Struct):
 
 
 class TrajectoryQuery(Request):
-    """Which sessions become rows. `raw` leaves the redaction out and needs `export:raw`."""
+    """Which sessions become rows. `raw` leaves the redaction out and needs `export:raw`. With
+    `summary` a last line `{"exported": …}` says what was sent, and that it is whole.
+    """
 
     since: Since | None = None
     until: Since | None = None
@@ -91,3 +104,21 @@ class TrajectoryQuery(Request):
     session: list[Name] = []
     tier: Name | None = None
     raw: bool = False
+    summary: bool = False
+
+
+class ExportSummary(msgspec.Struct):
+    """What an export held; `dropped` counts sessions that gave no row, by reason."""
+
+    rows: int
+    bytes: int
+    sha256: str
+    dropped: dict[str, int]
+    redacted: bool
+    redactions: dict[str, int]
+
+
+class ExportEnd(msgspec.Struct):
+    """The last line of an export that was asked for with `summary`."""
+
+    exported: ExportSummary

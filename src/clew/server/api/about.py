@@ -39,6 +39,14 @@ async def ready(call: Call) -> wire.Health | Answer:
     return Answer(wire.encode(wire.Health(problem)), status=503)
 
 
+async def me(call: Call) -> wire.Me:
+    """The token's name, in which everything is put on record."""
+    token = call.token
+    assert token is not None  # noqa: S101 - the route has a scope
+    project = call.ledger.sync._project_name
+    return wire.Me(token.name, sorted(token.scopes), project, token.expires_ms)
+
+
 async def document(call: Call) -> Answer:
     """The OpenAPI document."""
     return Answer(call.server.document())

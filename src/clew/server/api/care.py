@@ -16,7 +16,7 @@ async def check(call: Call, body: wire.VerifyRequest) -> Report:
 
 async def collect(call: Call, body: wire.DryRun) -> retention.Collected:
     """What the rules let go."""
-    return await call.ledger.gc(dry_run=body.dry_run)
+    return await call.ledger.gc(dry_run=body.dry_run, now_ms=body.now_ms)
 
 
 async def retain(call: Call, body: wire.Retention) -> wire.Retention:
@@ -38,6 +38,22 @@ async def retain(call: Call, body: wire.Retention) -> wire.Retention:
 async def reindex(call: Call) -> wire.Count:
     """How many entries the index now covers."""
     return wire.Count(await call.ledger.reindex())
+
+
+async def index(call: Call) -> wire.Count:
+    """How many entries were added to it."""
+    return wire.Count(await call.ledger.index_now())
+
+
+async def sweep(call: Call) -> wire.Count:
+    """How many there were."""
+    return wire.Count(await call.ledger.sweep())
+
+
+async def sync(call: Call) -> wire.Health:
+    """Answered when it is on disk."""
+    await call.ledger.sync_to_disk()
+    return wire.Health("ok")
 
 
 async def backup(call: Call, body: wire.BackupRequest) -> wire.BackupMade:

@@ -91,6 +91,27 @@ def _history(
     return wire.Page(found, cursor(head, found[-1].at[0]) if more else None)
 
 
+async def on_path(call: Call) -> wire.Page[wire.Entry]:
+    """The same, for entries of all kinds."""
+    query: wire.PageQuery = call.query
+    session = await call.session()
+    last = place(query.cursor, tuple[Position, Position])
+    return await asyncio.to_thread(_on_path, session.sync, last, query.limit)
+
+
+def _on_path(
+    session: Session, last: tuple[Position, Position] | None, limit: int
+) -> wire.Page[wire.Entry]:
+    with session._read() as tx:
+        here, after = look_head(tx, session._key).place, None
+        if last is not None:
+            here, after = (moves.place_of(tx, session._project, at) for at in last)
+        found = reading.path_page(tx, here, after, limit + 1)
+        head = Names(tx).position(here)
+    cut = page(found, limit, lambda entry: (head, entry.position))
+    return wire.Page(list(map(wire.entry, cut.items)), cut.next)
+
+
 async def tail(call: Call) -> wire.Messages:
     """The end of it."""
     query: wire.Tail = call.query

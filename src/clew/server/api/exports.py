@@ -13,14 +13,16 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, BinaryIO, cast
 
+import msgspec
+
 from clew import wire
 from clew.access import Scope
 from clew.errors import NotFound
 from clew.server.answer import Answer, Stream
 from clew.server.call import Call
+from clew.trajectories import handed_out
 
 JSON_LINES = b"application/jsonl"
-from clew.trajectories import handed_out
 PIECE_BYTES = 64 * 1024
 PIECES_AHEAD = 8
 POLL_SECONDS = 0.5
@@ -33,8 +35,8 @@ async def trajectories(call: Call) -> Stream:
         call.require(Scope.EXPORT_RAW)
     export = call.ledger.sync.export
 
-    def run(output: BinaryIO) -> object:
-        return export(
+    def run(output: BinaryIO) -> None:
+        done = export(
             output=output,
             since=query.since,
             until=query.until,
@@ -43,6 +45,10 @@ async def trajectories(call: Call) -> Stream:
             tier=query.tier,
             redact=not query.raw,
         )
+        if query.summary:
+            told = msgspec.structs.asdict(done)
+            del told["path"]
+            output.write(wire.encode({"exported": told}) + b"\n")
 
     return await stream(run, JSON_LINES)
 
