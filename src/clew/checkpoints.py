@@ -102,17 +102,18 @@ def find(tx: Tx, project: int, session: int, id: str) -> Checkpoint:
             raise Invalid(f"checkpoint {id!r} is ambiguous in session {name}: {', '.join(ids)}")
         row = tx.one("checkpoint_get", session=session, id=ids[0])
     assert row is not None  # noqa: S101 - just listed
-    return _checkpoint(tx, Names(tx), row)
+    return checkpoint_of(tx, Names(tx), row)
 
 
 def listed(tx: Tx, session: int, limit: int, after: str | None = None) -> list[Checkpoint]:
     """A session's checkpoints, newest first; those made before `after`."""
     names = Names(tx)
     rows = tx.all("checkpoint_list", session=session, after=after, limit=limit)
-    return [_checkpoint(tx, names, row) for row in rows]
+    return [checkpoint_of(tx, names, row) for row in rows]
 
 
-def _checkpoint(tx: Tx, names: Names, row: Any) -> Checkpoint:
+def checkpoint_of(tx: Tx, names: Names, row: Any) -> Checkpoint:
+    """A row of the checkpoint queries as a record."""
     pre = Place(row[2], row[3]) if row[2] is not None else None
     post = Place(row[4], row[5]) if row[4] is not None else None
     facts = reading.compaction_of(reading.entry(tx, post)) if post else None

@@ -122,17 +122,22 @@ def header(
 # --- reading -----------------------------------------------------------------------------
 
 
+def check_reached(head: Head, after: int) -> None:
+    """Raise `Invalid` for a sequence that a session has not reached."""
+    if not 0 <= after <= head.sequence:
+        raise Invalid(
+            f"after={after}: session {head.id} stands at sequence {head.sequence}: "
+            "begin again from 0"
+        )
+
+
 def since(tx: Tx, head: Head, after: int, limit: int) -> list[Item]:
     """Up to `limit` entries and events behind the sequence `after`, in order.
 
     Raises `Invalid` for a sequence that the session has not reached: its reader followed
     another ledger, or this one was put back to an older state.
     """
-    if not 0 <= after <= head.sequence:
-        raise Invalid(
-            f"after={after}: session {head.id} stands at sequence {head.sequence}: "
-            "begin again from 0"
-        )
+    check_reached(head, after)
     row = tx.one("event_at", session=head.key, sequence=after)
     number = row[1] if row else 0
     bodies = Bodies(tx)

@@ -10,11 +10,13 @@ import copy
 import os
 import secrets
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
+
+import msgspec
 
 from clew import access, audit, canonical, checkpoints, moves, names, owners, reading, tokens
 from clew.db import Database, Tx
@@ -28,7 +30,9 @@ from clew.session import Session
 if TYPE_CHECKING:
     from clew.access import NewToken, TokenInfo
     from clew.erase import Erased
+    from clew.frames import AnyFrame
     from clew.gather import Imported
+    from clew.live import Live
     from clew.prices import Prices
     from clew.retention import Collected, Rule
     from clew.searching import Searcher
@@ -41,6 +45,13 @@ T = TypeVar("T")
 DEFAULT_PROJECT = "default"
 MIN_PREFIX = 4
 """Fewer characters of a session's id are not looked up."""
+
+
+class _Shared(msgspec.Struct):
+    """What the handles of one open ledger have in common and make when it is needed."""
+
+    live: Any = None
+    """Who follows; see `clew.live`."""
 
 
 class Ledger:
@@ -67,6 +78,7 @@ class Ledger:
         self._handles: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
         self._searcher: Searcher | None = None
         self._runs = Owner(self)
+        self._shared = _Shared()
         self._lent = False
         self._scope = None if project is None else self._project_key(project)
         if search is not None:
@@ -249,6 +261,21 @@ class Ledger:
     def index_now(self, on_progress: Callable[[int, int], None] | None = None) -> int:
         """Bring the index up to date before returning; gives the entries that were added."""
         return self._search.catch_up(on_progress=on_progress)
+
+    def follow(
+        self, after: Mapping[str, int] | None = None, *, idle: float | None = None
+    ) -> Iterator[AnyFrame]:
+        """What happens, as it happens, in this process and in others: frames of the sessions
+        in `after` (by id, each behind the sequence it has; 0: from the beginning), or of all
+        sessions from now on. See `clew.frames`.
+
+        Goes on until it is closed, or until nothing happened for `idle` seconds. Nothing is
+        missed and nothing told twice: go on later with the last frame's `sequence`. Raises
+        `NotFound`; `Invalid` for a sequence that a session has not reached.
+        """
+        from clew.live import follow
+
+        return follow(self, after, idle)
 
     # --- in and out ---
 
@@ -482,6 +509,8 @@ class Ledger:
         if self._searcher is not None:
             self._searcher.close()
         self._runs.close()
+        if self._shared.live is not None:
+            self._shared.live.close()
         self._database.close()
 
     def __enter__(self) -> Ledger:
@@ -497,8 +526,18 @@ class Ledger:
 
     # --- inside ---
 
+    def _live(self) -> Live:
+        if self._shared.live is None:
+            from clew.live import Live
+
+            self._shared.live = Live(self)
+        live: Live = self._shared.live
+        return live
+
     def _run(self, unit: Callable[[Tx], T], order: int) -> T:
         result = self._database.write(unit, order)
+        if self._shared.live is not None:
+            self._shared.live.wrote(order)
         if self._searcher is not None:
             self._searcher.wrote(order)
         return result
@@ -530,6 +569,8 @@ class Ledger:
         except asyncio.CancelledError:
             await asyncio.wait([future])
             raise
+        if self._shared.live is not None:
+            self._shared.live.wrote(order)
         if self._searcher is not None:
             self._searcher.wrote(order)
         return result

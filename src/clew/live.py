@@ -360,25 +360,41 @@ def everything(_type: str) -> bool:
     return True
 
 
+class _Idle:
+    """How long a reader still waits: the clock begins anew with each frame."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self.heard()
+
+    def heard(self) -> None:
+        """A frame came."""
+        self._until = None if self._seconds is None else time.monotonic() + self._seconds
+
+    @property
+    def left(self) -> float | None:
+        """Seconds, not below 0; `None`: for ever."""
+        return None if self._until is None else max(0.0, self._until - time.monotonic())
+
+
 async def astream(
     ledger: Ledger, after: Mapping[str, int] | None, idle: float | None
 ) -> AsyncGenerator[AnyFrame]:
     """The same under `async for`: what reads the tables does so in a thread."""
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop, ready, patience = asyncio.get_running_loop(), asyncio.Event(), _Idle(idle)
     live = ledger._live()
     follower, _ = await asyncio.to_thread(live.follow, ledger, after, everything)
     follower.start(lambda: _wake(loop, ready))
     try:
         while not live.closed:
-            await asyncio.wait_for(ready.wait(), idle)
+            await asyncio.wait_for(ready.wait(), patience.left)
             ready.clear()
             while follower.waiting:
                 blocking = follower.blocking
                 found = await asyncio.to_thread(follower.pull) if blocking else follower.pull()
-                for data in found:
-                    frame = frames.decode(data)
-                    if not isinstance(frame, frames.TALK):
-                        yield frame
+                for frame in _frames(found):
+                    patience.heard()
+                    yield frame
     except TimeoutError:
         return
     finally:
@@ -394,17 +410,21 @@ def follow(
     ledger: Ledger, after: Mapping[str, int] | None, idle: float | None
 ) -> Iterator[AnyFrame]:
     """See `Ledger.follow`."""
-    live = ledger._live()
+    live, ready, patience = ledger._live(), threading.Event(), _Idle(idle)
     follower, _ = live.follow(ledger, after, everything)
-    ready = threading.Event()
     follower.start(ready.set)
     try:
-        while ready.wait(idle) and not live.closed:
+        while ready.wait(patience.left) and not live.closed:
             ready.clear()
             while follower.waiting:
-                for data in follower.pull():
-                    frame = frames.decode(data)
-                    if not isinstance(frame, frames.TALK):
-                        yield frame
+                for frame in _frames(follower.pull()):
+                    patience.heard()
+                    yield frame
     finally:
         follower.close()
+
+
+def _frames(found: Iterable[bytes]) -> Iterator[AnyFrame]:
+    for frame in map(frames.decode, found):
+        if not isinstance(frame, frames.TALK):
+            yield frame

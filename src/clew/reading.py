@@ -318,18 +318,20 @@ def info_row(row: Sequence[Any], settings: dict[str, JSON] | None = None) -> Ses
 def move_list(tx: Tx, session: int, limit: int, before: int | None = None) -> list[Move]:
     """The moves of a session's head, newest first; those before number `before`."""
     names = Names(tx)
-    return [
-        Move(
-            number,
-            action,
-            names.position(Place(a, b) if a is not None else None),
-            names.position(Place(c, d) if c is not None else None),
-            time_ms,
-        )
-        for number, action, a, b, c, d, _below, time_ms in tx.all(
-            "move_list", session=session, before=before, limit=limit
-        )
-    ]
+    rows = tx.all("move_list", session=session, before=before, limit=limit)
+    return [move_of(names, row) for row in rows]
+
+
+def move_of(names: Names, row: Sequence[Any]) -> Move:
+    """A row of the move queries as a record."""
+    number, action, a, b, c, d, _below, time_ms = row
+    return Move(
+        number,
+        action,
+        names.position(Place(a, b) if a is not None else None),
+        names.position(Place(c, d) if c is not None else None),
+        time_ms,
+    )
 
 
 # --- idempotency -------------------------------------------------------------------------

@@ -86,6 +86,11 @@ class Database(Protocol):
     def changed_sessions(self, cursor: int) -> tuple[int, list[int]]:
         """Keys of sessions that may have grown since `cursor`, and the next cursor."""
 
+    def watch(self, wake: Callable[[Iterable[int] | None], None]) -> Callable[[], None]:
+        """Call `wake`, from a thread, when other processes wrote to sessions (their keys;
+        `None`: some may have). Gives a function that ends it.
+        """
+
     def health(self) -> list[str]:
         """What the engine's own check finds wrong; empty when nothing."""
 

@@ -32,6 +32,7 @@ from clew.db.database import (
     raise_first,
     run_jobs,
 )
+from clew.db.notices import Notifier, Wake, listen
 from clew.errors import ClewError, Invalid, NotFound, ReadOnly, Unavailable
 
 T = TypeVar("T")
@@ -42,6 +43,9 @@ MIGRATION_LOCK = 0x636C6577
 """The key of the advisory lock under which the schema changes ("clew")."""
 
 _SQL = {name: pyformat(sql) for name, sql in queries("postgres").items()}
+
+_WITH_CONTENT = ("entry", "event", "span", "blob", "frame", "session", "checkpoint", "usage")
+"""The tables of which an erase takes something."""
 
 
 class Transaction:
@@ -95,6 +99,7 @@ class Postgres:
         self._connect_first()
         self._migrate()
         self._writer = Writer(self._commit)
+        self._notifier = Notifier(self._pool)
 
     def _connect_first(self) -> None:
         try:
@@ -152,6 +157,7 @@ class Postgres:
             try:
                 with translated(self.name), self._transaction() as connection:
                     self._run(connection, jobs)
+                self._notifier.wrote(job.order for job in jobs if job.order)
                 return
             except (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation) as error:
                 # A unique key lost to a concurrent unit: run again, it now sees the winner.
@@ -209,6 +215,10 @@ class Postgres:
         with self.read() as tx:
             return cursor, [key for key, _last, _first in tx.all("head_list")]
 
+    def watch(self, wake: Wake) -> Callable[[], None]:
+        """See `Database`."""
+        return listen(self.url, wake)
+
     def health(self) -> list[str]:
         """See `Database`: PostgreSQL checks its pages itself where checksums are on."""
         return []
@@ -222,7 +232,7 @@ class Postgres:
     def scrub(self) -> None:
         """See `Database`: dead rows stay in the pages until a vacuum rewrites them."""
         with translated(self.name), self._pool.connection() as connection:
-            for table in ("entry", "blob", "frame", "session", "checkpoint", "usage"):
+            for table in _WITH_CONTENT:
                 connection.execute(f"vacuum full {table}")
 
     def search_index(self) -> Any:
@@ -235,6 +245,7 @@ class Postgres:
         """See `Database`."""
         if not self._closed and os.getpid() == self._pid:
             self._writer.close()
+            self._notifier.close()
             self._closed = True
             self._pool.close()
 

@@ -35,6 +35,7 @@ from clew.db.files import (
     wrong_pages,
 )
 from clew.db.wal import Checkpointer
+from clew.db.watching import Wake, watch_sqlite
 from clew.errors import ClewError, Damaged, Invalid, NotFound, ReadOnly, Unavailable
 
 T = TypeVar("T")
@@ -343,6 +344,19 @@ class SQLite:
             if top <= cursor:
                 return cursor, []
             return top, [key for (key,) in tx.all("entry_sessions_after", cursor=cursor)]
+
+    def watch(self, wake: Wake) -> Callable[[], None]:
+        """See `Database`: what is in memory nobody else writes to."""
+        return (lambda: None) if self.memory else watch_sqlite(self, wake)
+
+    @contextmanager
+    def counter(self) -> Iterator[Callable[[], int]]:
+        """A function that gives another number after any other connection's commit."""
+        connection = self._connect(writer=False)
+        try:
+            yield lambda: int(connection.pragma("data_version"))
+        finally:
+            connection.close()
 
     def health(self) -> list[str]:
         """See `Database`."""
