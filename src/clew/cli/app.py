@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "gc": "care:gc",
     "archive": "care:archive",
     "pin": "care:pin",
+    "serve": "serve:serve",
     "token": "tokens:token",
     "mcp": "mcp:mcp",
     "reindex": "imports:reindex",

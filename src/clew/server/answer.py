@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -45,23 +47,42 @@ class Stream(msgspec.Struct):
     takes the part for the whole.
     """
 
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncGenerator[bytes]
     content_type: bytes
     status: int = 200
     headers: Headers = ()
 
-    async def send(self, send: Send) -> int:
-        """Send the pieces as they come; gives the number of bytes."""
+    async def send(self, send: Send, receive: Receive) -> int:
+        """Send the pieces as they come; gives the number of bytes. Ends when the reader does:
+        uvicorn takes what is sent to nobody without a word.
+        """
+        sending = asyncio.create_task(self._pieces(send))
+        gone = asyncio.create_task(_gone(receive))
+        try:
+            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            return sending.result() if sending.done() else 0
+        finally:
+            for task in (sending, gone):
+                task.cancel()
+            await asyncio.gather(sending, gone, return_exceptions=True)
+
+    async def _pieces(self, send: Send) -> int:
         size = 0
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status,
-                "headers": [(b"content-type", self.content_type), *self.headers],
-            }
-        )
-        async for piece in self.pieces:
-            size += len(piece)
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        async with aclosing(self.pieces):
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status,
+                    "headers": [(b"content-type", self.content_type), *self.headers],
+                }
+            )
+            async for piece in self.pieces:
+                size += len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
         return size
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -110,7 +110,7 @@ class Server:
             given = await self._answer(route, one, scope["query_string"], receive)
         except (Refused, ClewError) as error:
             given = problems.answer(error, request)
-        size = await self._send(given, send, request, route)
+        size = await self._send(given, (send, receive), request, route)
         if self.settings.log_requests and logs.logger.isEnabledFor(logging.INFO):
             logs.fact(
                 logging.INFO,
@@ -157,6 +157,8 @@ class Server:
                 if body:
                     raise Refused("invalid", "body: nothing can be said there")
                 value = await route.handler(one)
+            elif isinstance(route.takes, tuple):
+                value = await route.handler(one, body)
             else:
                 value = await route.handler(one, call.decoded(body, one.headers, route.takes))
             if isinstance(value, Answer | Stream):
@@ -169,10 +171,13 @@ class Server:
             return problems.answer(error, one.request)
 
     async def _send(
-        self, given: Answer | Stream, send: Send, request: str, route: Route | None
+        self, given: Answer | Stream, way: tuple[Send, Receive], request: str, route: Route | None
     ) -> int:
         try:
-            return await given.send(send)
+            send, receive = way
+            if isinstance(given, Answer):
+                return await given.send(send)
+            return await given.send(send, receive)
         except (OSError, asyncio.CancelledError):
             raise
         except Exception as error:

@@ -10,7 +10,8 @@ import asyncio
 import hashlib
 import io
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any, BinaryIO, cast
 
 import msgspec
@@ -58,16 +59,17 @@ async def stream(run: Callable[[BinaryIO], object], content_type: bytes) -> Stre
     pieces = _pieces(run)
     first = await anext(pieces, b"")
 
-    async def all_of() -> AsyncIterator[bytes]:
-        if first:
-            yield first
-        async for piece in pieces:
-            yield piece
+    async def all_of() -> AsyncGenerator[bytes]:
+        async with aclosing(pieces):
+            if first:
+                yield first
+            async for piece in pieces:
+                yield piece
 
     return Stream(all_of(), content_type)
 
 
-async def _pieces(run: Callable[[BinaryIO], object]) -> AsyncIterator[bytes]:
+async def _pieces(run: Callable[[BinaryIO], object]) -> AsyncGenerator[bytes]:
     pipe = _Pipe(asyncio.get_running_loop())
     threading.Thread(target=pipe.fill, args=(run,), name="clew-export", daemon=True).start()
     try:
