@@ -283,6 +283,10 @@ class AsyncSession:
         """See `Session.head`."""
         return await asyncio.to_thread(lambda: self.sync.head)
 
+    async def sequence(self) -> int:
+        """See `Session.sequence`."""
+        return await asyncio.to_thread(lambda: self.sync.sequence)
+
     async def info(self) -> SessionInfo:
         """See `Session.info`."""
         return await asyncio.to_thread(lambda: self.sync.info)

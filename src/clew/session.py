@@ -84,6 +84,14 @@ class Session(Running):
             return Names(tx).position(look_head(tx, self._key).place)
 
     @property
+    def sequence(self) -> int:
+        """The newest place in the session's one order of entries and events: `Ledger.follow`
+        goes on behind it.
+        """
+        with self._read() as tx:
+            return look_head(tx, self._key).sequence
+
+    @property
     def info(self) -> SessionInfo:
         """The session as it is listed, with its config."""
         with self._read() as tx:
