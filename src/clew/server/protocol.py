@@ -19,7 +19,8 @@ HEAD_SECONDS = 20.0
 class BoundedHTTP(HttpToolsProtocol):
     """To be given to `uvicorn.Config` as `http`."""
 
-    _in_head = False
+    _in_head = True
+    _ended = False
     _head_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
 
@@ -35,23 +36,31 @@ class BoundedHTTP(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what has come while the headers have not ended."""
+        if self._in_head and self._deadline is None:
+            self._arm()
+        self._ended = False
         super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
+        if self._in_head and not self._ended and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 self.send_400_response(f"The headers are longer than {HEAD_BYTES_MAX} bytes.")
 
     def on_message_begin(self) -> None:
-        """A request line begins."""
-        super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        """Something begins: it may be the next request, behind one that is being answered."""
         self._arm()
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """The guard takes over."""
         self._in_head = False
         self._disarm()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """What comes next is another request; its time runs from its first byte."""
+        self._in_head = self._ended = True
+        self._head_bytes = 0
+        super().on_message_complete()
 
     def _arm(self) -> None:
         self._disarm()

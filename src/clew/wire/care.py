@@ -77,7 +77,7 @@ class TokenRequest(Request):
 class BackupRequest(Request):
     """The name of a new file in the server's folder for back-ups."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")]
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$(?!\n)")]
 
 
 class BackupMade(msgspec.Struct):
