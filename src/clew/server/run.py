@@ -10,6 +10,7 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -104,7 +105,13 @@ class Running(uvicorn.Server):
 
 
 def serve(running: Running, host: str, port: int) -> None:
-    """Run until a signal comes. Raises `Invalid` when the address cannot be had."""
+    """Run until a signal comes. Raises `Invalid` when the address cannot be had, or the
+    certificate cannot be used.
+    """
+    try:
+        running.config.load()
+    except (ssl.SSLError, OSError) as error:
+        raise Invalid(f"the certificate and its key cannot be used ({error})") from error
     try:
         running.run()
     except SystemExit:
