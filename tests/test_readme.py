@@ -7,14 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 
-def test_the_tour_prints_what_the_readme_says(tmp_path: Path) -> None:
-    text = README.read_text(encoding="utf-8")
-    found = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
-    assert found is not None
-    tour, told = found.groups()
+TOURS = re.findall(
+    r"```python\n(.*?)```\n\n```text\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL
+)
+
+
+@pytest.mark.parametrize(("tour", "told"), TOURS, ids=["messages", "what runs"])
+def test_the_tour_prints_what_the_readme_says(tmp_path: Path, tour: str, told: str) -> None:
     run = subprocess.run(
         [sys.executable, "-c", tour], cwd=tmp_path, capture_output=True, text=True, check=False
     )
