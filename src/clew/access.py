@@ -55,6 +55,15 @@ carry everything away unredacted in one answer. The first token, which a person 
 terminal into whatever they try first, has all the others.
 """
 FIRST_SCOPES = tuple(scope for scope in Scope if scope not in ON_PURPOSE)
+AGENT_SCOPES = (
+    Scope.SESSION_READ,
+    Scope.SESSION_APPEND,
+    Scope.SESSION_BRANCH,
+    Scope.SESSION_RESTORE,
+    Scope.TRACE_READ,
+    Scope.TRACE_WRITE,
+)
+"""What an agent needs to keep its sessions, and no more: nothing is lost by any of it."""
 
 ID_BYTES = 8
 SECRET_BYTES = 32
@@ -329,7 +338,7 @@ def require(access: Access | None, scope: str) -> Access:
     if scope not in access.scopes:
         raise Forbidden(
             f"token {access.name!r} may not do this: it lacks the scope {scope!r}. "
-            f"`clew token create --scope {scope}` makes one that has it"
+            f"`clew token create NAME --scope {scope}` makes one that has it"
         )
     return access
 

@@ -30,25 +30,25 @@ def create(setup: Setup, name: str, scopes: tuple[str, ...], expires: str | None
     With --project it sees that project only.
 
     \b
-    Scopes (default: all but the last two, which are given by name only):
-      session:read     sessions, history, search, checkpoints
-      session:append   new sessions, messages, config, compaction, checkpoints
-      session:branch   branches and transfers
-      session:restore  restore, undo, clear
-      session:delete   archive and erase
-      trace:read       spans and statistics
-      trace:write      spans, OTLP
-      export:run       redacted exports
-      audit:read       the audit log
-      import:run       imports
-      admin            the server's care: tokens, retention
-      export:raw       exports that are not redacted
-      tool:run         commands on the server's machine
+    Scopes; without --scope those of an agent, marked *:
+      session:read    *  sessions, history, search, checkpoints
+      session:append  *  new sessions, messages, settings, compactions, checkpoints
+      session:branch  *  branches and transfers
+      session:restore *  restore, undo, clear
+      session:delete     erase
+      trace:read      *  spans
+      trace:write     *  spans, also by OTLP
+      export:run         redacted exports
+      export:raw         exports that are not redacted
+      audit:read         the audit log
+      import:run         imports
+      admin              tokens, retention, back-ups, verification
+      tool:run           commands on the server's machine
     """
-    from clew.access import FIRST_SCOPES
+    from clew.access import AGENT_SCOPES
 
     with setup.open(write=True) as ledger:
-        made = ledger.create_token(name, scopes or FIRST_SCOPES, expires=expires)
+        made = ledger.create_token(name, scopes or AGENT_SCOPES, expires=expires)
     if setup.json:
         output.document({"token": made.token, "info": made.info})
     else:
