@@ -1,8 +1,10 @@
 """What every test may ask for: a ledger on each database, and how hard Hypothesis looks.
 
-`url` and `ledger` run a test three times: SQLite in memory, SQLite on disk, PostgreSQL. Each
-PostgreSQL test has a database of its own, so that tests never see one another's rows. A ledger
-is verified when its test is over: a test that leaves a broken ledger fails, whatever it asserted.
+`url` and `ledger` run a test four times: SQLite in memory, SQLite on disk, PostgreSQL, and over
+a server. A test that looks behind the public face is marked `inside`, and not run over a server.
+Each PostgreSQL test has a database of its own, so that tests never see one another's rows. A
+ledger is verified when its test is over: a test that leaves a broken ledger fails, whatever it
+asserted.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import pytest
 from psycopg import sql
 
 import clew
+import remote_server
 import throwaway_postgres
 
 if TYPE_CHECKING:
@@ -99,9 +102,43 @@ def postgres_database(
     _postgres_admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def server_host() -> Iterator[remote_server.Host]:
+    """A server that serves one ledger after another."""
+    host = remote_server.Host()
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def server_url(
+    server_host: remote_server.Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The URL of a server with an empty ledger; `CLEW_TOKEN` opens everything there."""
+    with server_host.serving(f"sqlite:///{tmp_path / 'served.db'}") as token:
+        monkeypatch.setenv("CLEW_TOKEN", token)
+        yield server_host.url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, over a server, what only the process with the database can see."""
+    items[:] = [
+        item
+        for item in items
+        if item.get_closest_marker("inside") is None
+        or getattr(item, "callspec", None) is None
+        or item.callspec.params.get("url") != "remote"  # type: ignore[attr-defined]
+    ]
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres", "remote"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a ledger that does not exist yet, on each kind of database in turn."""
+    """The URL of a ledger that does not exist yet, on each kind of database in turn, and of an
+    empty one over a server.
+    """
+    if request.param == "remote":
+        _ran_on(request, "a server")
+        return str(request.getfixturevalue("server_url"))
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_database"))
     if request.param == "sqlite":

@@ -10,6 +10,7 @@ import pytest
 
 import clew
 from clew import aio
+from contract.talk import inner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -44,7 +45,7 @@ class Commits:
         self.count = 0
         self.go_on = threading.Event()
         self.go_on.set()
-        writer = ledger.sync._database._writer  # type: ignore[attr-defined]
+        writer = inner(ledger.sync)._database._writer  # type: ignore[attr-defined]
         original = writer._commit
 
         def commit(jobs: list[Any]) -> None:
@@ -93,6 +94,7 @@ def test_every_verb_is_awaited(url: str) -> None:
     run(url, test)
 
 
+@pytest.mark.inside
 def test_many_tasks_share_commits(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(ledger: aio.AsyncLedger) -> None:
         sessions = [await ledger.create() for _ in range(20)]
@@ -267,6 +269,7 @@ def test_a_leased_session_is_written_by_its_holder(url: str) -> None:
     run(url, test)
 
 
+@pytest.mark.inside
 def test_a_loop_that_ends_early_does_not_stop_the_writer(url: str) -> None:
     """What is queued when its event loop goes is stored; the ledger serves the next loop."""
     ledger = clew.open(url)

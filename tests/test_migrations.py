@@ -136,6 +136,7 @@ def test_a_migrated_postgres_schema_equals_a_fresh_one(
 # --- versions ------------------------------------------------------------------------------
 
 
+@pytest.mark.inside
 def test_opening_writes_the_newest_version(ledger: clew.Ledger) -> None:
     with ledger._database.read() as tx:
         row = tx.one("meta_get", name="schema")

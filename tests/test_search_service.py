@@ -33,6 +33,7 @@ def test_undo_takes_the_whole_turn_and_not_the_last_result(ledger: Ledger) -> No
     assert session.head is None
 
 
+@pytest.mark.inside
 def test_a_reader_without_an_index_searches_the_log(url: str) -> None:
     if ":memory:" in url:
         pytest.skip("a ledger in memory cannot be opened twice")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from clew.db.postgres import Postgres
 from clew.db.sqlite import SQLite
+from clew.remote.ledger import RemoteLedger
+from remote_server import SERVED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,9 +65,14 @@ def seen(session: clew.Session) -> list[str]:
     return [message.text for message in session.context()]
 
 
+def inner(ledger: clew.Ledger) -> clew.Ledger:
+    """The ledger with the database: this one, or the one that is served to it."""
+    return SERVED[ledger._client.url] if isinstance(ledger, RemoteLedger) else ledger
+
+
 def behind(ledger: clew.Ledger, statement: str, values: Sequence[Any] = ()) -> list[Any]:
     """Run a statement behind the ledger's back; `?` stands for a value."""
-    database = ledger._database
+    database = inner(ledger)._database
     if isinstance(database, SQLite):
         return list(database._connection.execute(statement, tuple(values)))
     assert isinstance(database, Postgres)

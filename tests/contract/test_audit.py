@@ -37,6 +37,7 @@ def _tell(ledger: clew.Ledger) -> clew.Session:
     return session
 
 
+@pytest.mark.inside
 def test_no_record_holds_content(ledger: clew.Ledger, tmp_path: Path) -> None:
     session = _tell(ledger)
     ledger.archive(session.id)
@@ -96,6 +97,7 @@ def test_verbs_that_concern_two_sessions_leave_a_record_in_both(ledger: clew.Led
     assert newest.facts["checkpoint"] == made.id, "one record tells of both"
 
 
+@pytest.mark.inside
 def test_the_log_is_filtered_and_limited(url: str) -> None:
     with clew.open(url, actor="robot") as ledger:
         for _ in range(5):

@@ -16,6 +16,9 @@ from .talk import behind, said, turns, user
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.inside
+"""A server writes its back-ups into a folder of its own; see `tests/test_remote.py`."""
+
 
 def _fill(ledger: clew.Ledger) -> clew.Session:
     session = ledger.session(frontend="cli", user="1", project="p")

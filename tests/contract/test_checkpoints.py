@@ -107,6 +107,7 @@ def test_a_restored_checkpoint_brings_its_config_back(ledger: clew.Ledger) -> No
     assert dict(session.config) == {"model": "first"}
 
 
+@pytest.mark.inside
 @pytest.mark.parametrize("limit", [0, 1, 3])
 def test_only_the_newest_checkpoints_stay_listed(url: str, limit: int) -> None:
     with clew.open(url, max_checkpoints=limit) as ledger:

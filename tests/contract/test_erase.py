@@ -11,7 +11,7 @@ import pytest
 import clew
 from clew import rules
 
-from .talk import behind, bot, call, file_of, result, said, turns, user
+from .talk import behind, bot, call, file_of, inner, result, said, turns, user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ PROVIDERS = ("anthropic", "openai-chat", "openai-responses", "gemini")
 
 def _kept(ledger: clew.Ledger) -> str:
     """Everything that any table holds, as text."""
-    with ledger._database.read() as tx:
+    with inner(ledger)._database.read() as tx:
         tables = [name for (name,) in tx.all("tables")]
     found = []
     for table in tables:
@@ -148,6 +148,7 @@ def test_what_a_session_can_go_back_to_is_shared(ledger: clew.Ledger) -> None:
     assert "[erased]" not in said(branch)
 
 
+@pytest.mark.inside
 def test_a_branch_made_while_an_erase_is_planned_keeps_its_history(
     ledger: clew.Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +245,7 @@ def _history(folder: Path, name: str, count: int) -> Path:
     return file
 
 
+@pytest.mark.inside
 def test_an_erased_session_does_not_come_back(ledger: clew.Ledger, tmp_path: Path) -> None:
     _history(tmp_path / "h", "gone", 3)
     _history(tmp_path / "h", "here", 2)
@@ -263,6 +265,7 @@ def test_an_erased_session_does_not_come_back(ledger: clew.Ledger, tmp_path: Pat
         ledger.source_bytes("f" * 32)
 
 
+@pytest.mark.inside
 def test_erasing_an_import_keeps_what_its_branch_shares(
     ledger: clew.Ledger, tmp_path: Path
 ) -> None:

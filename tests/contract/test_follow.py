@@ -17,6 +17,8 @@ import clew.aio
 from clew import frames
 from contract.talk import turns, user
 
+pytestmark = pytest.mark.inside
+
 
 def _types(found: list[Any]) -> list[str]:
     return [str(frame.__struct_config__.tag) for frame in found]

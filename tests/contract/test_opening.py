@@ -121,7 +121,7 @@ def test_a_file_that_is_no_database_is_refused_and_not_touched(
 
 
 def test_wrong_urls(tmp_path: Path) -> None:
-    for wrong in ("mysql://me:secret@host/db", "sqlite://host/x", "sqlite:///", "https://x/y"):
+    for wrong in ("mysql://me:secret@host/db", "sqlite://host/x", "sqlite:///", "ftp://x/y"):
         with pytest.raises(clew.Invalid) as caught:
             clew.open(wrong)
         assert "secret" not in str(caught.value)

@@ -74,6 +74,7 @@ def test_stats_count_what_is_there(ledger: clew.Ledger) -> None:
     assert (stats.search, stats.search_behind) == ("current", 0)
 
 
+@pytest.mark.inside
 def test_search_that_is_off_says_so(url: str) -> None:
     with clew.open(url, search=False) as ledger:
         ledger.create().append(user("x"))

@@ -12,7 +12,7 @@ import pytest
 import clew
 from clew.db.database import Job
 from clew.drafts import message_draft
-from clew.session import ANY
+from clew.moves import ANY
 
 from .talk import said, turns, user
 
@@ -128,6 +128,7 @@ def test_two_ledgers_cross_their_transfers(url: str) -> None:
         assert one.verify().ok
 
 
+@pytest.mark.inside
 def test_one_units_failure_leaves_its_companions_alone(ledger: clew.Ledger) -> None:
     """Units that share a commit stand and fall each by itself."""
     sessions = [ledger.create() for _ in range(5)]
@@ -150,6 +151,7 @@ def test_one_units_failure_leaves_its_companions_alone(ledger: clew.Ledger) -> N
     assert bad.head == head.position
 
 
+@pytest.mark.inside
 def test_no_error_of_a_driver_comes_out_of_a_shared_commit(ledger: clew.Ledger) -> None:
     sessions = [ledger.create() for _ in range(3)]
 
@@ -173,6 +175,7 @@ def _append(session: clew.Session) -> Callable[[Tx], Any]:
     return session._append_unit([message_draft(user("x"))], ANY, None)
 
 
+@pytest.mark.inside
 def test_a_listener_that_fails_does_not_cost_the_others_their_answer(
     ledger: clew.Ledger,
 ) -> None:

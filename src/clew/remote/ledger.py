@@ -438,6 +438,8 @@ class RemoteLedger(ledger.Ledger):
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait([running])
+            if not running.cancelled():
+                running.exception()  # whoever would be told is gone
             raise
 
 
