@@ -65,7 +65,7 @@ def _types() -> list[Any]:
     found = {repr(wire.Problem): wire.Problem}
     for route in ROUTES:
         for kind in (route.takes, route.gives):
-            if kind is not None and not isinstance(kind, str):
+            if kind is not None and not isinstance(kind, str | tuple):
                 found.setdefault(repr(kind), kind)
     return list(found.values())
 
@@ -80,7 +80,9 @@ def _operation(route: Route, known: dict[str, Schema]) -> Schema:
         "parameters": [*_path(route), *_query(route)],
         "responses": _responses(route, known),
     }
-    if route.takes is not None:
+    if isinstance(route.takes, tuple):
+        told["requestBody"] = {"content": _raw(route.takes)}
+    elif route.takes is not None:
         schema = known[repr(route.takes)]
         told["requestBody"] = {
             "required": bool(_fields(route.takes)[1]),
@@ -127,12 +129,20 @@ def _plain(schema: Schema) -> Schema:
     return schema
 
 
+def _raw(media_types: tuple[str, ...]) -> Schema:
+    """Bodies that another specification describes."""
+    return {name: {"schema": {}} for name in media_types}
+
+
 def _responses(route: Route, known: dict[str, Schema]) -> Schema:
-    if isinstance(route.gives, str):
-        content: Schema = {route.gives: {"schema": {"type": "string"}}}
+    problem = {"application/problem+json": {"schema": known[repr(wire.Problem)]}}
+    if isinstance(route.gives, tuple):
+        content = _raw(route.gives)
+        problem |= content
+    elif isinstance(route.gives, str):
+        content = {route.gives: {"schema": {"type": "string"}}}
     else:
         content = {"application/json": {"schema": known[repr(route.gives)]}}
-    problem = {"application/problem+json": {"schema": known[repr(wire.Problem)]}}
     return {
         str(route.status): {"description": route.summary, "content": content},
         "default": {"description": "What went wrong.", "content": problem},

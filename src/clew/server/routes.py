@@ -13,6 +13,7 @@ import msgspec
 from clew import access, checkpoints, erase, model, retention, stats, verify, view, wire
 from clew.access import Scope
 from clew.model import Checkpoint, Move, SessionInfo
+from clew.server import otlp
 from clew.server.api import (
     about,
     care,
@@ -41,7 +42,8 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 class Route(msgspec.Struct, frozen=True):
     """One thing that can be asked. `takes` is the body's struct, `query` the query's, `gives`
-    the answer's type: bytes that are no JSON say their media type.
+    the answer's type: bytes that are no JSON say their media type. Media types in a tuple
+    leave body and answer, errors too, to the handler.
     """
 
     method: Method
@@ -146,6 +148,7 @@ ROUTES: tuple[Route, ...] = (
     _get(f"{_S}/traces", Scope.TRACE_READ, traces.listed, Page[wire.Span], "Its spans, in the order in which they began.", wire.TracesQuery),
     _do("POST", f"{_S}/traces", Scope.TRACE_WRITE, traces.record, wire.Spans, "Record spans that start, or that are told whole.", wire.SpanStarts, status=201),
     _get(f"{_S}/traces/tree", Scope.TRACE_READ, traces.as_tree, wire.Tree, "All of its spans as columns, without bodies.", wire.TreeQuery),
+    _get(f"{_S}/traces/otlp", Scope.TRACE_READ, otlp.exported, dict[str, Any], "Its spans with their bodies, as OpenTelemetry has them.", wire.PageQuery),
     _get(f"{_S}/traces/{{span}}", Scope.TRACE_READ, traces.get, wire.Span, "One span with its bodies, by id or `@sequence`."),
     _do("PATCH", f"{_S}/traces/{{span}}", Scope.TRACE_WRITE, traces.update, wire.Span, "Record what changed about a span, or how it ended.", wire.SpanChanges),
     _get(f"{_S}/snapshot", READ, state.load, wire.SnapshotHeld, "The agent's own state."),
@@ -153,6 +156,10 @@ ROUTES: tuple[Route, ...] = (
     _do("DELETE", f"{_S}/snapshot", APPEND, state.delete, wire.Deleted, "Have no state from here on."),
     _get(f"{_S}/snapshots", READ, state.listed, Page[model.Snapshot], "The states on its path, newest first.", wire.PageQuery),
     _do("POST", f"{_S}/resume", APPEND, state.resume, wire.Resumed, "Take it up again after a crash."),
+    # --- what OpenTelemetry sends
+    _do("POST", "/v1/traces", Scope.TRACE_WRITE, otlp.traces, otlp.MEDIA_TYPES, "Record spans of any OpenTelemetry exporter.", otlp.MEDIA_TYPES),
+    _do("POST", "/v1/logs", Scope.TRACE_WRITE, otlp.logs_ignored, otlp.MEDIA_TYPES, "Taken and not kept.", otlp.MEDIA_TYPES, mutates=False),
+    _do("POST", "/v1/metrics", Scope.TRACE_WRITE, otlp.metrics_ignored, otlp.MEDIA_TYPES, "Taken and not kept.", otlp.MEDIA_TYPES, mutates=False),
     # --- one writer
     _do("POST", f"{_S}/lease", APPEND, leases.take, wire.LeaseHeld, "Be the only writer, or stay it.", wire.LeaseRequest, mutates=False),
     _do("DELETE", f"{_S}/lease", APPEND, leases.release, wire.Head, "Let others write.", mutates=False),

@@ -16,6 +16,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Web pages that may ask besides the server's own, `https://name` each."""
     body_bytes_max: int = 96 * 1024 * 1024
     """An entry of 64 MiB, as base64."""
+    otlp_bytes_max: int = 64 * 1024 * 1024
+    """A request of spans, packed or not."""
     backups: Path | None = None
     """The folder that back-ups may be written to; `None`: nowhere."""
     log_requests: bool = True
