@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_PROJECT = "default"
-MIN_PREFIX = 4
-"""Fewer characters of a session's id are not looked up."""
 
 
 class _Shared(msgspec.Struct):
@@ -622,8 +620,8 @@ class Ledger:
         return int(row[0])
 
     def _full_id(self, tx: Tx, id: str) -> str:
-        check_id(id)
-        if len(id) == ID_CHARS:
+        names.check_session_id(id)
+        if len(id) == names.ID_CHARS:
             return id
         # "g" comes behind every digit of an id, whatever the database's collation.
         rows = tx.all("session_by_prefix", low=id, high=id + "g", project=self._scope)
@@ -692,14 +690,4 @@ class Ledger:
             self._search.start()
 
 
-def check_id(id: str) -> None:
-    """Raise `Invalid` or `NotFound` for what is no session's id, nor the beginning of one."""
-    if len(id) < MIN_PREFIX:
-        raise Invalid(f"session id {id!r} is too short: give at least {MIN_PREFIX} characters")
-    if not _HEX.issuperset(id):
-        raise NotFound(f"no session {id!r} in this ledger: an id is made of 0-9 and a-f")
-
-
-ID_CHARS = 32
-_HEX = frozenset("0123456789abcdef")
 builtin_id = id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clew.errors import Invalid
+from clew.errors import Invalid, NotFound
 
 
 def checked(text: str | None, what: str, *, empty: bool = True) -> None:
@@ -37,3 +37,18 @@ def bounded(limit: int) -> int:
     if type(limit) is not int or limit < 1:
         raise Invalid(f"limit={limit!r}: ask for at least one")
     return min(limit, LIMIT_MAX)
+
+
+ID_CHARS = 32
+"""A session's id is so long."""
+MIN_PREFIX = 4
+"""Fewer characters of a session's id are not looked up."""
+_HEX = frozenset("0123456789abcdef")
+
+
+def check_session_id(id: str) -> None:
+    """Raise `Invalid` or `NotFound` for what is no session's id, nor the beginning of one."""
+    if len(id) < MIN_PREFIX:
+        raise Invalid(f"session id {id!r} is too short: give at least {MIN_PREFIX} characters")
+    if not _HEX.issuperset(id):
+        raise NotFound(f"no session {id!r} in this ledger: an id is made of 0-9 and a-f")

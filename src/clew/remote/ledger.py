@@ -116,7 +116,7 @@ class RemoteLedger(ledger.Ledger):
 
     def get(self, id: str) -> RemoteSession:
         """See `Ledger.get`."""
-        ledger.check_id(id)
+        names.check_session_id(id)
         return self._opened(self._client.get(f"/sessions/{id}", SessionInfo).id)
 
     def sessions(
