@@ -11,11 +11,10 @@ told by `Ledger.stats`. The same objects work under `async with`.
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import inspect
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from time import perf_counter_ns
@@ -116,7 +115,7 @@ class Call:
                 self._stored = True
             except Exception as error:  # noqa: BLE001
                 self._lost("start", error)
-            except asyncio.CancelledError as error:
+            except BaseException as error:  # a cancelled task: its block will not be entered
                 await self.__aexit__(type(error), error, None)
                 raise
         return self
@@ -213,7 +212,7 @@ class Call:
 
 KINDS: dict[str, tuple[type[BaseException], ...]] = {
     "denied": (Denied,),
-    "cancelled": (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit),
+    "cancelled": (KeyboardInterrupt, GeneratorExit),
     "timeout": (TimeoutError,),
 }
 
@@ -237,6 +236,10 @@ def _outcome_of(error: BaseException) -> str:
     for outcome, kinds in KINDS.items():
         if isinstance(error, kinds):
             return outcome
+    # Not imported: half the time that opening a ledger takes.
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and isinstance(error, asyncio.CancelledError):
+        return "cancelled"
     # Those of subprocess, httpx and the providers' clients are no TimeoutError.
     timed_out = any("Timeout" in kind.__name__ for kind in type(error).__mro__)
     return "timeout" if timed_out else "error"
@@ -408,6 +411,8 @@ def traced(
     effect: str | None,
 ) -> Callable[P, R]:
     """Record every call of a function, plain or async, as a tool span with its arguments."""
+    import inspect  # with asyncio, most of the time that opening a ledger would take
+
     title = str(name or getattr(function, "__name__", "tool"))
     arguments = _arguments_of(function)
 
@@ -442,6 +447,8 @@ def _arguments_of(
     function: Callable[..., Any],
 ) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
     """What gives the arguments of a call by name, without the object whose method it is."""
+    import inspect
+
     try:
         signature = inspect.signature(function)
     except ValueError:  # some that are written in C have none
