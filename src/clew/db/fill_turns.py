@@ -6,6 +6,7 @@ parents first, each from the turn at which it hangs on.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -26,18 +27,19 @@ def fill_turns(tx: Tx) -> None:
     of_session: dict[int, list[_Line]] = {}
     for line in lines:
         of_session.setdefault(line.session, []).append(line)
-    done: set[tuple[int, int]] = set()
+    done: set[_Line] = set()
     for line in lines:
         waiting = [line]
         while waiting:
             top = waiting[-1]
             below = _line_at(of_session, top.parent)
-            if below is not None and (below.session, below.low) not in done and below != top:
+            # Damage may have made a circle of them, which verify names; here it must end.
+            if below is not None and below not in done and below not in waiting:
                 waiting.append(below)
                 continue
             waiting.pop()
-            if (top.session, top.low) not in done:
-                done.add((top.session, top.low))
+            if top not in done:
+                done.add(top)
                 _fill(tx, top)
     for session, own in of_session.items():
         last = own[-1]
@@ -49,7 +51,9 @@ def _lines(tx: Tx) -> list[_Line]:
     for key, project, _id in tx.all("session_keys", project=None):
         rows = tx.all("line_list", session=key)
         last = tx.one("head_end", session=key)
-        ends = [row[0] - 1 for row in rows[1:]] + [last[0] if last else 0]
+        if not rows or last is None:
+            continue  # it holds nothing of its own yet
+        ends = [*(row[0] - 1 for row in rows[1:]), last[0]]
         for (start, session, seq), high in zip(rows, ends, strict=True):
             parent = None if session is None else (session, seq)
             found.append(_Line(project, key, start, high, parent))
@@ -60,7 +64,9 @@ def _line_at(lines: dict[int, list[_Line]], place: tuple[int, int] | None) -> _L
     if place is None:
         return None
     session, seq = place
-    return next((line for line in lines.get(session, ()) if line.low <= seq <= line.high), None)
+    own = lines.get(session, [])
+    at = bisect_right(own, seq, key=lambda line: line.low) - 1
+    return own[at] if at >= 0 and seq <= own[at].high else None
 
 
 def _fill(tx: Tx, line: _Line) -> None:
