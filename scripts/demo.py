@@ -24,6 +24,7 @@ DEMO = ROOT / "demo"
 DATABASE = DEMO / "clew.db"
 TRAJECTORIES = DEMO / "trajectories.jsonl"
 SAMPLES = ROOT / "samples" / "claude-code"
+AGENT = ROOT / "samples" / "agent.py"
 RUN = "from clew.cli import main; main(prog_name='clew')"
 SAMPLE_SEARCHES = (["legacy_ref", "--kind", "user"], ["备份订单表"], ["copyOrders"])
 MAY_FIND_NOTHING = {"audit", "checkpoint", "search", "sessions"}
@@ -200,6 +201,22 @@ def back_to_earlier(session: Message) -> str:
     return "a branch begins at an earlier turn, and the session it came from is as it was."
 
 
+def live() -> None:
+    """Run an agent that is killed in the middle of a tool call, and take its session up again."""
+    chapter("An agent that records what it does (samples/agent.py), killed while it deploys:")
+    environment = dict(os.environ, CLEW_DB=str(DATABASE))
+    if importlib.util.find_spec("clew") is None:
+        environment["PYTHONPATH"] = str(ROOT / "src")
+    killed = subprocess.run([sys.executable, str(AGENT)], env=environment, check=False)
+    if killed.returncode >= 0:
+        raise Failed(f"samples/agent.py ended with {killed.returncode} and was to be killed")
+    id = ask("sessions", "--limit", "1")[0]["id"][:16]
+    chapter("What needs care before it goes on, and the entry that mends the record:")
+    clew("resume", id)
+    chapter("What ran, call by call:")
+    clew("trace", id)
+
+
 def export() -> None:
     """Write redacted trajectories and show a piece where something was replaced."""
     chapter("Training data, redacted: secrets, names and addresses get stable placeholders.")
@@ -232,6 +249,7 @@ def story(source: Path, own: bool) -> None:
     chapter("Read a session, with its tool calls and their results (the newest messages of it):")
     clew("show", chosen["id"][:16], "--tail", "8")
     outcome = back_before_compaction(*found) if found else back_to_earlier(chosen)
+    live()
     export()
     chapter("Does all of it still agree? Every hash, pointer and projection, derived again:")
     clew("verify")
@@ -250,6 +268,7 @@ def last_word(source: Path, own: bool, count: int, outcome: str) -> None:
     if not own:
         print("    make demo FROM=~/.claude          the same on your own sessions")
     print("    .venv/bin/clew --db demo/clew.db show latest")
+    print("    .venv/bin/clew --db demo/clew.db serve     HTTP, WebSocket, OpenTelemetry")
     print("    .venv/bin/clew import             your agents' histories into your own ledger")
 
 
