@@ -27,6 +27,7 @@ BENCHES = (
     "processes",
     "importing",
     "startup",
+    "serving",
 )
 PROGRAMS = ("token_error",)
 """Programs of their own, with figures that have no goal."""

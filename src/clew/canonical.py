@@ -50,8 +50,23 @@ def _escape(match: re.Match[bytes]) -> bytes:
 
 
 def nonce() -> bytes:
-    """Sixteen random bytes to salt one body's digest."""
-    return os.urandom(NONCE_BYTES)
+    """Sixteen random bytes to salt one body's digest. Drawn from a stock: asking the system for
+    them one by one gives up the interpreter's lock, and another thread takes it.
+    """
+    try:
+        return _stock.pop()
+    except IndexError:
+        drawn = os.urandom(NONCE_BYTES * STOCK)
+        fresh = [drawn[at : at + NONCE_BYTES] for at in range(0, len(drawn), NONCE_BYTES)]
+        found = fresh.pop()
+        _stock.extend(fresh)
+        return found
+
+
+STOCK = 256
+_stock: list[bytes] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_stock.clear)
 
 
 def digest(salt: bytes, body: bytes) -> bytes:
@@ -92,8 +107,9 @@ def new_id() -> str:
     global _last_id
     stamp = (time.time_ns() // 1_000_000) << 80
     value = stamp | 0x7 << 76 | 0x2 << 62
-    value |= (int.from_bytes(os.urandom(10), "big") & ((1 << 12) - 1)) << 64
-    value |= int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
+    drawn = int.from_bytes(nonce(), "big")
+    value |= (drawn >> 62 & ((1 << 12) - 1)) << 64
+    value |= drawn & ((1 << 62) - 1)
     if value <= _last_id:
         value = _last_id + 1
     _last_id = value

@@ -17,7 +17,6 @@ import asyncio
 import ipaddress
 import logging
 import re
-import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
@@ -26,7 +25,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_to_bytes
 
-from clew import access
+from clew import access, canonical
 from clew.access import Access, require
 from clew.errors import ClewError, Invalid, Unauthorized
 from clew.server import logs, problems
@@ -254,7 +253,7 @@ def _request_id(given: Headers) -> str:
     for name, value in given:
         if name == b"x-request-id" and _REQUEST.fullmatch(value):
             return value.decode("ascii")
-    return secrets.token_hex(8)
+    return canonical.nonce().hex()[:16]
 
 
 def _address(scope: Scope) -> str:
