@@ -206,7 +206,8 @@ def _abandon_one(tx: Tx, head: Head, id: str, seen_ms: int) -> bool:
     row: dict[str, Any] = spans.find(tx, head, id)
     if row["status"] != "running":
         return False
-    last = max(seen_ms * 1000, row["started_us"])
+    sign = tx.one("span_last_sign", session=head.key, owner=row["owner"])
+    last = max(seen_ms * 1000, sign[0] if sign else 0, row["started_us"])
     changes = {"outcome": str(Outcome.ABANDONED), "finished_us": last}
     spans.update(tx, head, id, changes, lambda values: None)
     return True

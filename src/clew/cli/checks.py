@@ -92,6 +92,7 @@ def _show(report: Report, audit_only: bool) -> None:
     if not audit_only:
         counts += [
             plural(report.entries, "entry"),
+            plural(report.events, "event"),
             plural(report.frames, "frame"),
             plural(report.blobs, "blob"),
         ]

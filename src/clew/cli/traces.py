@@ -223,7 +223,8 @@ def resume(setup: Setup, session: str) -> None:
 
 def _resumed(found: Resumption) -> Iterator[str]:
     for span in found.interrupted:
-        yield output.one_line(f"interrupted: {span.kind} {span.name} of turn {span.turn}")
+        what = f"turn {span.turn}" if span.kind == "turn" else f"{span.kind} {span.name}"
+        yield output.one_line(f"interrupted: {what}")
     for call in found.calls:
         yield _call(call)
     for span in found.late:

@@ -407,6 +407,11 @@ select sequence, id, parent, kind, name, status, turn, started_us, latency_us, b
     tokens_in, tokens_out, cache_read, cost, attempt, late
 from span where session = :session and sequence > :after order by sequence limit :limit;
 
+-- name: span_last_sign
+-- The newest moment at which an owner is known to have run something in a session.
+select max(coalesce(finished_us, started_us)) from span
+where session = :session and owner = :owner;
+
 -- name: span_last_ordinal
 select ordinal from span where session = :session and turn = :turn order by ordinal desc limit 1;
 
