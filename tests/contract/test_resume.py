@@ -240,7 +240,7 @@ OTHERS: list[tuple[dict[str, Any], bool]] = [
 def test_who_is_gone(ledger: clew.Ledger, columns: dict[str, Any], gone: bool) -> None:
     session = ledger.create()
     span = session.start_span("tool", "x", started_us=500)
-    waiting = session.start_span("tool", "y", waiting=True)
+    waiting = session.start_span("tool", "y", waiting=True, started_us=600)
     alone = session.record_spans([clew.SpanDraft("tool", "z")])[0]
     _pretend(ledger, **columns)
     assert ledger.sweep() == gone
