@@ -28,6 +28,7 @@ BENCHES = (
     "importing",
     "startup",
     "serving",
+    "otlp",
 )
 PROGRAMS = ("token_error",)
 """Programs of their own, with figures that have no goal."""
