@@ -719,7 +719,8 @@ def test_an_export_stops_when_its_reader_goes(
 
     monkeypatch.setattr("clew.trajectories.export", endless)
     with one.client.stream("GET", f"{ROOT}/trajectories") as answer:
-        assert next(answer.iter_raw(1000))
+        pieces = answer.iter_raw(1000)
+        assert next(pieces)
         assert not stopped.wait(0.2), "it waits for its reader"
     assert stopped.wait(30)
 
