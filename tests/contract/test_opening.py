@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEPT = pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
+KEPT_OR_SERVED = pytest.mark.parametrize("url", ["sqlite", "postgres", "remote"], indirect=True)
 
 
-@KEPT
+@KEPT_OR_SERVED
 def test_what_was_written_is_there_again(url: str) -> None:
     with clew.open(url) as ledger:
         session = ledger.session(frontend="cli", user="1")
@@ -31,7 +32,7 @@ def test_what_was_written_is_there_again(url: str) -> None:
         assert said(ledger.session(frontend="cli", user="1")) == [m["content"] for m in turns(3)]
 
 
-@KEPT
+@KEPT_OR_SERVED
 def test_a_read_only_ledger_reads_and_refuses_to_write(url: str) -> None:
     with clew.open(url) as ledger:
         session = ledger.session(frontend="cli", user="1")
@@ -169,7 +170,7 @@ def test_a_closed_ledger_says_so(ledger: clew.Ledger, url: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-@KEPT
+@KEPT_OR_SERVED
 def test_use_after_a_fork_is_refused(ledger: clew.Ledger) -> None:
     session = ledger.create()
     session.append(user("before"))

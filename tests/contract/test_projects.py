@@ -15,7 +15,7 @@ from .talk import said, turns, user
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DISK = pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
+SHARED = pytest.mark.parametrize("url", ["sqlite", "postgres", "remote"], indirect=True)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def mine(url: str, theirs: clew.Ledger) -> Iterator[clew.Ledger]:
         assert ledger.verify().ok
 
 
-@DISK
+@SHARED
 def test_another_projects_ids_are_not_found_anywhere(
     mine: clew.Ledger, theirs: clew.Ledger
 ) -> None:
@@ -71,7 +71,7 @@ def test_another_projects_ids_are_not_found_anywhere(
     assert said(hidden) == [m["content"] for m in turns(3)]
 
 
-@DISK
+@SHARED
 def test_a_confined_handle_refuses_other_projects_by_name(
     mine: clew.Ledger, theirs: clew.Ledger, tmp_path: Path
 ) -> None:
@@ -91,7 +91,7 @@ def test_a_confined_handle_refuses_other_projects_by_name(
     assert not (tmp_path / "all.db").exists()
 
 
-@DISK
+@SHARED
 def test_figures_of_a_confined_handle_are_its_own(mine: clew.Ledger, theirs: clew.Ledger) -> None:
     session = theirs.create()
     session.extend(turns(3))
@@ -104,7 +104,7 @@ def test_figures_of_a_confined_handle_are_its_own(mine: clew.Ledger, theirs: cle
     assert theirs.stats().entries == 6
 
 
-@DISK
+@SHARED
 def test_the_same_address_in_two_projects_is_two_sessions(
     mine: clew.Ledger, theirs: clew.Ledger
 ) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from clew.db import Tx
 
-KEPT = pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
+KEPT = pytest.mark.parametrize("url", ["sqlite", "postgres", "remote"], indirect=True)
 
 
 def _all(*verbs: Callable[[], Any]) -> list[BaseException]:

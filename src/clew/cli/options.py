@@ -25,6 +25,21 @@ class Setup:
         self.project: str | None = None
         self.json = False
 
+    @property
+    def url(self) -> str:
+        """The ledger's URL."""
+        from clew.opening import as_url, default_url
+
+        return as_url(self.db) if self.db else default_url()
+
+    def expect_here(self, what: str) -> None:
+        """Raise `Invalid` for a server's ledger, of which only the verbs can be had."""
+        from clew.errors import Invalid
+        from clew.opening import is_remote
+
+        if is_remote(self.url):
+            raise Invalid(f"{what} where the ledger is: {self.url} is a server's, not a database")
+
     def open(
         self,
         *,
@@ -39,9 +54,9 @@ class Setup:
         Raises `NotFound`, and all that `clew.open` raises.
         """
         import clew
-        from clew.opening import as_url, default_url, is_remote
+        from clew.opening import is_remote
 
-        url = as_url(self.db) if self.db else default_url()
+        url = self.url
         if is_remote(url):
             return clew.open(url, project=self.project, read_only=not write)
         if not create:

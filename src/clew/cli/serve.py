@@ -85,6 +85,7 @@ def serve(
     """
     from clew.errors import Invalid
 
+    setup.expect_here("a ledger is served")
     if (tls_cert is None) != (tls_key is None):
         raise Invalid("give --tls-cert and --tls-key, or neither")
     from clew import access

@@ -19,7 +19,7 @@ from clew import access, ledger, names, tokens, wire
 from clew.access import NewToken, TokenInfo
 from clew.db import Tx
 from clew.erase import Erased
-from clew.errors import Forbidden, Invalid, NotFound
+from clew.errors import Forbidden, Invalid, NotFound, ReadOnly
 from clew.model import JSON, AuditRecord, Hit, Results, SessionInfo
 from clew.remote import exporting
 from clew.remote.address import segment
@@ -91,6 +91,8 @@ class RemoteLedger(ledger.Ledger):
         """See `Ledger.session`."""
         names.checked(frontend, "frontend", empty=False)
         names.checked(user, "user", empty=False)
+        if self._client.read_only:
+            return self._found(frontend, user, self._named(project))
         body = wire.Address(frontend=frontend, user=user, project=self._asked(project), agent=agent)
         # It is the same session however often it is asked for.
         return self._opened(self._do("/sessions/at", SessionInfo, body, again=True).id)
@@ -223,7 +225,7 @@ class RemoteLedger(ledger.Ledger):
         """See `Ledger.source_bytes`."""
         owner = self.get(session)
         path = f"{owner._path}/sources"
-        files = self._client.pages(path, wire.SourceFile)
+        files = self._client.get(path, wire.Page[wire.SourceFile]).items
         if not files:
             raise NotFound(f"session {owner.id} was not imported from a file")
         return {file.path: self._client.get_bytes(f"{path}/{file.number}") for file in files}
@@ -334,6 +336,11 @@ class RemoteLedger(ledger.Ledger):
         name there. See `Ledger.backup`.
         """
         name = os.fspath(path)
+        if self._project_name is not None:
+            raise Invalid(
+                f"a backup holds every project, and this handle is confined to "
+                f"{self._project_name!r}: open the ledger without project="
+            )
         if Path(name).name != name:
             raise Invalid(
                 f"{name}: a server keeps its back-ups in a folder of its own: give a plain name"
@@ -421,6 +428,17 @@ class RemoteLedger(ledger.Ledger):
     def _asked(self, project: str | None) -> str | None:
         """A project to ask for. Raises `Invalid` for another than this handle is confined to."""
         return None if project is None else self._named(project)
+
+    def _found(self, frontend: str, user: str, project: str) -> RemoteSession:
+        """The session at an address, where none may be made."""
+        for info in self.sessions(
+            frontend=frontend, user=user, spawned=True, limit=names.LIMIT_MAX
+        ):
+            if info.project == project:
+                return self._opened(info.id)
+        raise ReadOnly(
+            f"there is no session of {user!r} at {frontend!r}, and this handle was opened read-only"
+        )
 
     def _opened(self, id: str) -> RemoteSession:
         session = RemoteSession(self, id)

@@ -83,6 +83,11 @@ class RemoteSession(Session):
         return self._get("/head", wire.Head).head
 
     @property
+    def sequence(self) -> int:
+        """The newest place in the session's one order of entries and events."""
+        return self._get("/head", wire.Head).sequence
+
+    @property
     def info(self) -> SessionInfo:
         """The session as it is listed, with its config."""
         return self._get("", SessionInfo)

@@ -107,9 +107,12 @@ class Value(Request):
 
 
 class Head(msgspec.Struct):
-    """Where a session stands: at an entry, or (`null`) at its root."""
+    """Where a session stands: at an entry, or (`null`) at its root. `sequence` is the newest
+    place in its one order of entries and events.
+    """
 
     head: Position | None
+    sequence: int
 
 
 class Repaired(msgspec.Struct):

@@ -6,6 +6,7 @@ import asyncio
 
 from clew import wire
 from clew.leases import Lease
+from clew.server.api.sessions import where
 from clew.server.call import Call, leased
 from clew.server.problems import Refused
 
@@ -35,4 +36,4 @@ async def release(call: Call) -> wire.Head:
     if held is None:
         raise Refused("invalid", "say in the header Clew-Lease which lease to release")
     await asyncio.to_thread(held.release)
-    return wire.Head(await session.head())
+    return await where(session)

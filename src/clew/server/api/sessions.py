@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from clew import wire
+from clew.aio import AsyncSession
 from clew.erase import Erased
+from clew.log import Names, look_head
 from clew.model import SessionInfo
 from clew.server.call import Call
 from clew.server.paging import page, place
@@ -66,7 +70,19 @@ async def get(call: Call) -> SessionInfo:
 
 async def head(call: Call) -> wire.Head:
     """Where it stands."""
-    return wire.Head(await (await call.session()).head())
+    return await where(await call.session())
+
+
+async def where(session: AsyncSession) -> wire.Head:
+    """Both from one moment."""
+
+    def look() -> wire.Head:
+        plain = session.sync
+        with plain._read() as tx:
+            head = look_head(tx, plain._key)
+            return wire.Head(Names(tx).position(head.place), head.sequence)
+
+    return await asyncio.to_thread(look)
 
 
 async def title(call: Call, body: wire.Title) -> wire.Entry:
