@@ -25,7 +25,7 @@ def token() -> None:
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="May do this; repeatable.")
 @click.option("--expires", metavar="WHEN", help="Valid for 90d, 12h, or until a date.")
 def create(setup: Setup, name: str, scopes: tuple[str, ...], expires: str | None) -> None:
-    r"""Make an access token. Its text is printed now and never again.
+    """Make an access token. Its text is printed now and never again.
 
     With --project it sees that project only.
 
