@@ -76,11 +76,17 @@ async def ask(
     pieces = iter([body] if isinstance(body, bytes) else body)
     status, answered, out, whole = 0, {}, bytearray(), False
 
+    ended, answered_whole = False, asyncio.Event()
+
     async def receive() -> dict[str, Any]:
+        nonlocal ended
+        if ended:
+            # As a server does: whoever asks again learns when the caller is gone.
+            await answered_whole.wait()
+            return {"type": "http.disconnect"}
         piece = next(pieces, None)
-        if piece is None:
-            return {"type": "http.request", "body": b"", "more_body": False}
-        return {"type": "http.request", "body": piece, "more_body": not isinstance(body, bytes)}
+        ended = piece is None or isinstance(body, bytes)
+        return {"type": "http.request", "body": piece or b"", "more_body": not ended}
 
     async def send(message: MutableMapping[str, Any]) -> None:
         nonlocal status, answered, whole
@@ -93,6 +99,8 @@ async def ask(
         else:
             out.extend(message.get("body", b""))
             whole = not message.get("more_body", False)
+            if whole:
+                answered_whole.set()
 
     await app(_scope("http", target, headers, method=method, **more), receive, send)
     return Reply(status, answered, bytes(out), whole)

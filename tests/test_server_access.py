@@ -17,6 +17,7 @@ import pytest
 import clew
 from asgi_caller import Reply, ask, bearer
 from clew.access import Scope
+from clew.mcp.table import READS, TOOLS, WRITES
 from clew.retention import Rule
 from clew.server import routes
 from clew.server.app import build
@@ -74,6 +75,35 @@ def _lease(ledger: clew.Ledger, ids: Ids) -> dict[str, str]:
 
 
 _users = itertools.count()
+OTLP = {
+    "resourceSpans": [
+        {
+            "resource": {"attributes": []},
+            "scopeSpans": [
+                {
+                    "scope": {"name": "test"},
+                    "spans": [
+                        {
+                            "traceId": "5b8efff798038103d269b633813fc60c",
+                            "spanId": "eee19b7ec3c1b174",
+                            "name": "execute_tool look",
+                            "startTimeUnixNano": "1544712660000000000",
+                            "endTimeUnixNano": "1544712661000000000",
+                            "attributes": [
+                                {"key": name, "value": {"stringValue": value}}
+                                for name, value in (
+                                    ("gen_ai.operation.name", "execute_tool"),
+                                    ("gen_ai.tool.name", "look"),
+                                    ("gen_ai.conversation.id", "talk"),
+                                )
+                            ],
+                        }
+                    ],
+                }
+            ],
+        }
+    ]
+}
 SAY = {"role": "user", "content": "hello"}
 
 
@@ -93,7 +123,6 @@ EXAMPLES: dict[str, Example] = {
     "about.ready": Example(),
     "about.document": Example(),
     "about.me": Example(),
-    "about.me": Example(),
     "sessions.listed": Example(),
     "sessions.create": Example(body={"title": "new"}),
     "sessions.at_address": Example(body={"frontend": "web", "user": "{user}"}),
@@ -108,7 +137,6 @@ EXAMPLES: dict[str, Example] = {
     "entries.get": Example(),
     "entries.on_path": Example(),
     "entries.history": Example(),
-    "entries.on_path": Example(),
     "entries.tail": Example(),
     "entries.context": Example(),
     "entries.view": Example("provider=anthropic"),
@@ -160,9 +188,6 @@ EXAMPLES: dict[str, Example] = {
     "care.collect": Example(body={"dry_run": False}, setup=_rule),
     "care.retain": Example(body={"max_age_days": 400}),
     "care.reindex": Example(),
-    "care.index": Example(),
-    "care.sweep": Example(),
-    "care.sync": Example(),
     "care.index": Example(),
     "care.sweep": Example(),
     "care.sync": Example(),
@@ -242,7 +267,6 @@ def serve(
 
 def test_every_route_has_an_example_here() -> None:
     assert [route.name for route in ROUTES if route.name not in EXAMPLES] == []
-    assert sorted(EXAMPLES) == sorted({route.name for route in ROUTES})
 
 
 def test_every_route_and_frame_names_a_scope() -> None:
@@ -253,6 +277,15 @@ def test_every_route_and_frame_names_a_scope() -> None:
     opened = {route.path for route in ROUTES if route.scope == OPEN}
     assert opened == {"/health", "/ready", "/api/v1/openapi.json"}
     assert OPEN not in {socket.scope for socket in routes.SOCKETS}
+
+
+def test_every_tool_of_the_mcp_server_names_a_scope() -> None:
+    """And those that only read are the only ones without being asked for."""
+    assert len(TOOLS) > 3
+    for tool in TOOLS:
+        assert tool.scope in set(Scope), tool.name
+        assert tool.changes == (tool.scope in WRITES), tool.name
+        assert tool.changes != (tool.scope in READS), tool.name
 
 
 def test_a_route_without_a_scope_cannot_be_built() -> None:
@@ -405,6 +438,52 @@ def test_no_body_or_query_reaches_another_project(
 
     serve(ledger, settings, tell)
     assert _state(ledger) == before
+
+
+def test_a_header_cannot_widen_a_token(ledger: clew.Ledger, settings: ServerSettings) -> None:
+    """`Clew-Project` narrows what a token sees."""
+    ours, theirs = furnish(ledger, "ours"), furnish(ledger, "theirs", MARK)
+    confined = _token(ledger, *Scope, project="ours")
+    free = _token(ledger, *Scope)
+
+    async def tell(guard: Guard) -> None:
+        async def status(token: str, session: str, project: str) -> int:
+            headers = {**bearer(token), "clew-project": project}
+            reply = await ask(guard, f"/api/v1/sessions/{session}", headers=headers)
+            assert reply.status == 200 or MARK not in reply.body.decode()
+            return reply.status
+
+        assert await status(confined, ours.session, "ours") == 200
+        for project in ("theirs", "%74heirs", "ours,theirs", "", "none"):
+            assert await status(confined, theirs.session, project) in (400, 404, 422), project
+        assert await status(free, theirs.session, "theirs") == 200
+        assert await status(free, theirs.session, "ours") == 404
+
+    serve(ledger, settings, tell)
+
+
+def test_spans_that_name_a_session_of_another_project_go_elsewhere(
+    ledger: clew.Ledger, settings: ServerSettings
+) -> None:
+    """CVE-2026-2651 (MLflow), Langfuse's OTLP: what a sender writes in its data is no address."""
+    furnish(ledger, "ours")
+    theirs = furnish(ledger, "theirs", MARK)
+    token = _token(ledger, *Scope, project="ours")
+    key = behind(ledger, "select key from session where id = ?", [theirs.session])[0][0]
+    before = _rows(ledger)
+    text = json.dumps(OTLP).replace('"talk"', json.dumps(theirs.session))
+
+    async def tell(guard: Guard) -> None:
+        headers = {**bearer(token), "content-type": "application/json"}
+        reply = await ask(guard, "/v1/traces", "POST", headers, text.encode())
+        assert reply.status in (200, 400), reply
+        assert MARK not in reply.body.decode()
+
+    serve(ledger, settings, tell)
+    after = _rows(ledger)
+    for table in ("entry", "event"):
+        assert after[table][(key,)] == before[table][(key,)]
+    assert {info.id for info in ledger.sessions(project="theirs")} == {theirs.session}
 
 
 def test_a_forged_cursor_reaches_no_other_project(
