@@ -44,7 +44,7 @@ def create(setup: Setup, name: str, scopes: tuple[str, ...], expires: str | None
       import:run         imports
       admin              tokens, retention, back-ups, verification
       tool:run           commands on the server's machine
-    """
+    """  # noqa: D301 - \b is for click: leave the lines as they are
     from clew.access import AGENT_SCOPES
 
     with setup.open(write=True) as ledger:
