@@ -92,7 +92,8 @@ def _drawn(spans: Sequence[Span]) -> Iterator[str]:
         begin = min(span.started_us for span in found)
         end = max([span.finished_us or span.started_us for span in found])
         yield output.paint(f"turn {number}  {_duration((end - begin) / 1000)}", "head")
-        for span in found:
+        # What comes over a wire is stored when it ends: children before their parents.
+        for span in sorted(found, key=lambda each: (each.started_us, depths[each.id])):
             yield _line(span, depths[span.id], begin, max(end - begin, 1))
 
 
