@@ -16,6 +16,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -48,6 +49,7 @@ KNOWN_MAX = 512
 """Sessions whose history is kept as fingerprints."""
 
 _ENTRIES = re.compile(r"([0-9a-f]{32}):(\d{1,18})-(\d{1,18})")
+_BEHIND_HEX = "g"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -62,13 +64,14 @@ class Recent(OrderedDict[K, V]):
         """What is kept under a key, now the newest; `None` when nothing is."""
         found = self.get(key)
         if found is not None:
-            self.move_to_end(key)
+            with suppress(KeyError):  # another thread may just have pushed it out
+                self.move_to_end(key)
         return found
 
     def keep(self, key: K, value: V) -> None:
         """Keep a value, and forget the oldest beyond the limit."""
+        self.pop(key, None)
         self[key] = value
-        self.move_to_end(key)
         while len(self) > self._limit:
             self.popitem(last=False)
 
@@ -177,7 +180,8 @@ def recorder(
         if head.status == "erased":
             raise Stale(f"session {session.id} is erased: its spans have nowhere to go")
         kept = Kept([])
-        ours = [report for report in reports if _is_ours(tx, head, report, kept)]
+        known = _known_traces(tx, head, reports)
+        ours = [report for report in reports if _is_ours(tx, head, report, known, kept)]
         before, length = head.events, head.last_seq
         if talk and _writable(head) and any(report.given or report.said for report in ours):
             _Talk(tx, head, histories).tell(ours)
@@ -191,11 +195,22 @@ def recorder(
     return unit
 
 
-def _is_ours(tx: Tx, head: Head, report: Report, kept: Kept) -> bool:
+def _known_traces(tx: Tx, head: Head, reports: Sequence[Report]) -> set[str]:
+    """The traces of which there are spans already: in all others none has to be looked for."""
+    return {
+        trace
+        for trace in {report.told.trace for report in reports}
+        if tx.one("span_between", project=head.project, low=trace, high=trace + _BEHIND_HEX)
+    }
+
+
+def _is_ours(tx: Tx, head: Head, report: Report, known: set[str], kept: Kept) -> bool:
     """Look up a span once, for the routing and for `spans.insert`."""
     draft = report.draft
     draft.values = report.values
-    row = tx.one("span_get", project=head.project, id=draft.id)
+    row = None
+    if report.told.trace in known:
+        row = tx.one("span_get", project=head.project, id=draft.id)
     draft.fresh = row is None
     if row is not None and row[1] != head.key:
         kept.elsewhere.append((row[1], report))

@@ -28,6 +28,7 @@ COUNT_MAX = 2**53
 STATUS_ERROR = 2
 
 _PREFIXES = tuple(semconv.PREFIXES)
+_FINISH_REASONS = semconv.written("finish_reasons")
 _DETAILS = frozenset({semconv.DETAILS_EVENT})
 
 
@@ -466,11 +467,8 @@ def _bodies(reading: _Reading, span: OtlpSpan, item: Mapped) -> None:
         values["output"] = said
     reasons = reading.take("finish_reasons", _reasons) or _reasons_told(reading, span)
     if reasons:
-        reading.attributes = {
-            **reading.attributes,
-            semconv.written("finish_reasons"): reasons,
-        }
-        reading.used.discard(semconv.written("finish_reasons"))
+        reading.attributes = {**reading.attributes, _FINISH_REASONS: reasons}
+        reading.used.discard(_FINISH_REASONS)
 
 
 def _body(value: Value) -> Any:
@@ -557,6 +555,8 @@ def _told_answer(reading: _Reading) -> list[Chat]:
 
 
 def _indexed(reading: _Reading, side: str) -> list[Chat]:
+    if not reading.indexed:
+        return []
     for prefix, prefix_side in semconv.PREFIXES.items():
         names = [name for name in reading.indexed if name.startswith(prefix)]
         if prefix_side == side and names:

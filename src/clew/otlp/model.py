@@ -27,6 +27,8 @@ DEPTH_MAX = 32
 REASONS_MAX = 5
 """Refusals whose reason is told; all are counted."""
 
+REASON_CHARS_MAX = 500
+
 TRACE_CHARS = 32
 SPAN_CHARS = 16
 
@@ -116,8 +118,9 @@ class Refusals(msgspec.Struct):
     def add(self, reason: str) -> None:
         """One more."""
         self.count += 1
-        if len(self.reasons) < REASONS_MAX and reason not in self.reasons:
-            self.reasons.append(reason)
+        told = reason[:REASON_CHARS_MAX]
+        if len(self.reasons) < REASONS_MAX and told not in self.reasons:
+            self.reasons.append(told)
 
     @property
     def message(self) -> str:

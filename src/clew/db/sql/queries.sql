@@ -376,6 +376,9 @@ update span set name = :name, finish_sequence = :finish_sequence, status = :stat
     cost = :cost, status_code = :status_code, response_id = :response_id
 where session = :session and sequence = :sequence;
 
+-- name: span_between
+select 1 from span where project = :project and id >= :low and id < :high limit 1;
+
 -- name: span_get
 select project, session, id, kind, name, turn, ordinal, sequence, finish_sequence,
     status, late, owner, chat, message, call_id, parent, batch, attempt, effect, started_us,
