@@ -4,12 +4,16 @@ by the id of the token.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
 import traceback
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
+
+BATCH_SECONDS = 0.1
 
 logger = logging.getLogger("clew.server")
 
@@ -36,15 +40,62 @@ def fault(request: str, route: str, error: BaseException) -> None:
 class JSONLines(logging.Formatter):
     """One JSON object a record."""
 
+    _second = -1
+    _stamp = ""
+
     def format(self, record: logging.LogRecord) -> str:
         """Time, level, what happened, and its facts."""
-        facts: dict[str, Any] = getattr(record, "facts", {})
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        second = int(record.created)
+        if second != self._second:
+            self._second = second
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         line = {
-            "time": f"{stamp}.{record.msecs:03.0f}Z",
+            "time": f"{self._stamp}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
-            **facts,
+            **getattr(record, "facts", {}),
         }
         return _encode(line).decode()
+
+
+class Lines(logging.Handler):
+    """Writes records in batches, ten times a second: a write for each request would give up the
+    interpreter's lock in the middle of it. Warnings, and what came before them, go out at once.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.setFormatter(JSONLines())
+        self._stream = stream
+        self._waiting: list[str] = []
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it for the next batch. The caller holds the handler's lock."""
+        self._waiting.append(self.format(record))
+        if record.levelno >= logging.WARNING:
+            self.flush()
+        elif self._thread is None and not self._closing.is_set():
+            self._thread = threading.Thread(target=self._loop, name="clew-log", daemon=True)
+            self._thread.start()
+
+    def _loop(self) -> None:
+        while not self._closing.wait(BATCH_SECONDS):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self.lock or threading.RLock():
+            lines, self._waiting = self._waiting, []
+            if lines:
+                self._stream.write("\n".join(lines) + "\n")
+                self._stream.flush()
+
+    def close(self) -> None:
+        """Write what waits, and end the thread."""
+        self._closing.set()
+        with contextlib.suppress(ValueError):  # the stream may be closed already
+            self.flush()
+        super().close()

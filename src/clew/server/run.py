@@ -123,8 +123,7 @@ def serve(running: Running, host: str, port: int) -> None:
 
 def log_to(stream: TextIO | None, level: str) -> None:
     """JSON lines to a stream, from `level` on, of this server and of what it stands on."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(logs.JSONLines())
+    handler = logs.Lines(stream or sys.stderr)
     for name in ("clew", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
