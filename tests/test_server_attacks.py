@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -383,3 +385,61 @@ def test_the_scope_of_a_token_is_asked_at_the_socket_too(there: There) -> None:
     with there.client(token=blind) as client:
         assert client.get("/api/v1/sessions").status_code == 403
     assert raw(there, upgrade(there, authorization=f"Bearer {blind}")).status == 403
+
+
+def _attribute(key: str) -> dict[str, Any]:
+    return {"key": key, "value": {"stringValue": key}}
+
+
+def test_hostile_attributes_of_a_span_are_just_attributes(there: There) -> None:
+    """Langfuse's OTLP receiver took the keys of attributes for paths into objects."""
+    keys = [*HOSTILE_KEYS, "a." * 10_000 + "a", "__init__.__globals__", "0.1.2", ""]
+    span = {
+        "traceId": "6b8efff798038103d269b633813fc60c",
+        "spanId": "fee19b7ec3c1b174",
+        "name": "__proto__",
+        "startTimeUnixNano": "1544712660000000000",
+        "endTimeUnixNano": "1544712661000000000",
+        "attributes": [_attribute(key) for key in keys],
+    }
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    with there.client() as client:
+        assert client.post("/v1/traces", json=body).status_code == 200
+        (talk,) = client.get("/api/v1/sessions").json()["items"][:1]
+        (kept,) = client.get(f"/api/v1/sessions/{talk['id']}/traces").json()["items"]
+        path = f"/api/v1/sessions/{talk['id']}/traces/{kept['id']}"
+        attributes = client.get(path).json()["attributes"]
+    assert kept["name"] == "__proto__"
+    assert {key: attributes[key] for key in HOSTILE_KEYS} == {key: key for key in HOSTILE_KEYS}
+
+
+def test_a_place_to_go_back_to_is_no_path(there: There) -> None:
+    """entireio/cli #1365: what a checkpoint said was where its files went."""
+    places = ["../../.bashrc", "/etc/passwd", "..", "root/..", ":1", "1:", "a:1", "-1", "1e9", "\n"]
+    with there.client() as client:
+        made = client.post("/api/v1/sessions", json={}).json()["id"]
+        for place in places:
+            for path in ("restore", "branch"):
+                reply = client.post(f"/api/v1/sessions/{made}/{path}", json={"at": place})
+                assert reply.status_code in (404, 422), (path, place)
+
+
+REBUILDERS = {"pickle", "marshal", "shelve", "dill", "jsonpickle", "yaml", "eval", "exec"}
+
+
+def test_nothing_here_rebuilds_objects_from_data() -> None:
+    """CVE-2026-28277, CVE-2026-48775 (LangGraph): code ran when a checkpoint was read."""
+    source = Path(clew.__file__).parent
+    found = []
+    for file in source.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names = {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names = {(node.module or "").partition(".")[0]}
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                names = {node.func.id}
+            else:
+                continue
+            found += [f"{file.name}:{node.lineno}" for name in names & REBUILDERS]
+    assert found == []
