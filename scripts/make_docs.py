@@ -17,6 +17,7 @@ import click
 import clew
 from clew import errors
 from clew.cli import main as command_line
+from clew.server.routes import ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +48,7 @@ def pages() -> dict[str, str]:
     return {
         "docs/reference/cli.md": _page("The command line", _command_line()),
         "docs/reference/library.md": _page("The library", _library()),
+        "docs/reference/http.md": _page("The server's routes", _http()),
         "docs/reference/errors.md": _page("Errors", _errors()),
         "docs/reference/schema.md": _page("Tables", _schema()),
     }
@@ -115,6 +117,22 @@ def _callable(name: str, verb: Callable[..., object]) -> Iterator[str]:
     yield f"### {name}"
     yield _code("\n    ".join(textwrap.wrap(name.rpartition(".")[2] + signature, WIDTH)), "python")
     yield inspect.getdoc(verb) or ""
+
+
+def _http() -> Iterator[str]:
+    """The routes of the server by tag; what each takes and gives is in its own document."""
+    yield (
+        "Fields, limits and types are in the OpenAPI document that the server gives at "
+        "`/api/v1/openapi.json`. `S` stands for `/api/v1/sessions/{session}`."
+    )
+    rows: dict[str, list[str]] = {}
+    for route in ROUTES:
+        path = route.path.replace("/api/v1/sessions/{session}", "S", 1)
+        row = f"| `{route.method} {path}` | {route.scope} | {route.summary} |"
+        rows.setdefault(route.name.partition(".")[0], []).append(row)
+    for tag, lines in rows.items():
+        yield f"## {tag}"
+        yield "\n".join(["| route | scope | |", "|---|---|---|", *lines])
 
 
 def _errors() -> Iterator[str]:
