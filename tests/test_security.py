@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +21,8 @@ from clew import access
 from clew.access import Scope
 from clew.server import tokens
 from clew.server.limits import FORGET_S, KEYS_MAX, Failures, Rates
-from clew.server.security import Guard, check_bind
+from clew.server.protocol import HEAD_BYTES_MAX, HEAD_SECONDS
+from clew.server.security import CLOSED_TOKEN_ENDED, Guard, check_bind
 from clew.server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -888,3 +891,28 @@ def test_a_public_address_needs_encryption_or_a_word(host: str) -> None:
 def test_a_name_that_stands_for_nothing_is_no_place_to_listen() -> None:
     with pytest.raises(clew.Invalid, match="no address"):
         check_bind("no-such-host.invalid", tls=False, allowed=False)
+
+
+# --- the page ------------------------------------------------------------------------------
+
+
+def test_the_page_on_security_says_what_is_so() -> None:
+    tests = Path(__file__).parent
+    page = (tests.parent / "docs" / "security.md").read_text()
+    named = set(re.findall(r"`(test_[a-z_]+)`", page))
+    there = {
+        name
+        for file in tests.rglob("*.py")
+        for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    assert len(named) > 15
+    assert named <= there
+    told = ServerSettings()
+    for figure in (
+        f"{told.address_rate:,}/s, {told.address_burst:,} at once",
+        f"{told.token_rate:,}/s, {told.token_burst:,} at once",
+        f"{HEAD_BYTES_MAX // 1024} KiB of headers, {HEAD_SECONDS:.0f} seconds",
+        f"{told.failure_delay_max_s} s\n   at most",
+        f"code {CLOSED_TOKEN_ENDED}",
+    ):
+        assert figure in page, figure
