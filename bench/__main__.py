@@ -27,6 +27,7 @@ BENCHES = (
     "processes",
     "importing",
     "startup",
+    "spans",
     "serving",
     "otlp",
 )

@@ -658,6 +658,7 @@ FACTS: list[Callable[[Call], None]] = [
     lambda call: call.set(tokens_used=-1),
     lambda call: call.set(input="x" * (70 << 20)),
     lambda call: setattr(call, "outcome", "splendid"),
+    lambda call: setattr(call, "outcome", ["splendid"]),
 ]
 
 
@@ -680,10 +681,10 @@ def test_facts_of_a_start_that_are_refused_do_not_lose_the_call(trace: clew.Sess
         call.output = "o"
     span = one(trace)
     assert (span.name, span.outcome, span.call_id) == ("x", "ok", "c")
-    with turn.tool("y", attempt=-1), turn.tool("z") as inner:
+    with turn.tool("y", attempt=-1) as outer, turn.tool("z") as inner:
         pass
     assert [s.name for s in trace.spans()] == ["x", "z", "y"]
-    assert trace.span(inner.id).parent is None
+    assert trace.span(inner.id).parent == outer.id
     assert trace._ledger.trace_failures == 4
 
 

@@ -119,6 +119,11 @@ class Owner:
                     self._key = self._register()
         return self._key
 
+    def ready(self) -> None:
+        """Make its row, if there is none: that cannot be done inside a unit."""
+        if self._key is None:
+            self.key()
+
     def _register(self) -> int:
         process, id = here(), canonical.new_id()
 

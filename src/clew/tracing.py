@@ -15,8 +15,9 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
+from functools import partial
 from time import perf_counter_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
 import msgspec
 
 from clew import shapes
-from clew.canonical import now_us, parse
+from clew.canonical import new_id, now_us, parse
 from clew.db import Tx
 from clew.drafts import holds_no_number, message_draft
 from clew.errors import ClewError, Invalid
@@ -53,8 +54,8 @@ class Call:
     """One span around a block. `output` is what came out; `set` adds what else is known."""
 
     __slots__ = (
-        *("_began", "_ended", "_outer", "_parent", "_session", "_started_ns", "_stored"),
-        *("_values", "error", "id", "kind", "name", "outcome", "output"),
+        *("_ended", "_outer", "_session", "_started_ns", "_stored", "_values"),
+        *("error", "id", "kind", "name", "outcome", "output"),
     )
 
     def __init__(self, session: Running, kind: str, name: str, values: dict[str, Any]) -> None:
@@ -69,7 +70,6 @@ class Call:
         self._values = values
         self._ended: dict[str, Any] = {}
         self._stored = False
-        self._began = 0
         self._started_ns = 0
         self._outer: Token[Call | None] | None = None
 
@@ -80,17 +80,17 @@ class Call:
     # --- the block ---
 
     def __enter__(self) -> Self:
-        draft = self._begin()
-        if draft is not None:
-            try:
-                self._session._write(self._session._start_unit(draft))
-                self._stored = True
-            except Exception as error:  # noqa: BLE001 - see the head of this file
-                self._lost("start", error)
-            except BaseException as error:
-                # The block will not run, and nobody else ends what may have been stored.
-                self.__exit__(type(error), error, None)
-                raise
+        self._begin()
+        try:
+            self._session._ledger._runs.ready()
+            self._session._write(self._start)
+            self._stored = True
+        except Exception as error:  # noqa: BLE001 - see the head of this file
+            self._lost("start", error)
+        except BaseException as error:
+            # The block will not run, and nobody else ends what may have been stored.
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(
@@ -99,25 +99,28 @@ class Call:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for changes in self._endings(error):
-            try:
-                self._session._write(self._end_unit(changes))
-                return
-            except Exception as lost:  # noqa: BLE001
-                if not self._lost("finish", lost):
-                    return
+        changes = self._over(error)
+        try:
+            self._session._write(partial(self._end, changes))
+        except Exception as lost:  # noqa: BLE001
+            if self._lost("finish", lost):
+                self._barely(changes)
+                try:
+                    self._session._write(partial(self._end, changes))
+                except Exception as again:  # noqa: BLE001
+                    self._lost("finish", again)
 
     async def __aenter__(self) -> Self:
-        draft = self._begin()
-        if draft is not None:
-            try:
-                await self._awrite(self._session._start_unit(draft))
-                self._stored = True
-            except Exception as error:  # noqa: BLE001
-                self._lost("start", error)
-            except BaseException as error:  # a cancelled task: its block will not be entered
-                await self.__aexit__(type(error), error, None)
-                raise
+        self._begin()
+        try:
+            self._session._ledger._runs.ready()
+            await self._awrite(self._start)
+            self._stored = True
+        except Exception as error:  # noqa: BLE001
+            self._lost("start", error)
+        except BaseException as error:  # a cancelled task: its block will not be entered
+            await self.__aexit__(type(error), error, None)
+            raise
         return self
 
     async def __aexit__(
@@ -129,56 +132,63 @@ class Call:
         if isinstance(error, GeneratorExit):  # its loop is gone: nothing can be awaited
             self.__exit__(kind, error, trace)
             return
-        for changes in self._endings(error):
-            try:
-                await self._awrite(self._end_unit(changes))
-                return
-            except Exception as lost:  # noqa: BLE001
-                if not self._lost("finish", lost):
-                    return
+        changes = self._over(error)
+        try:
+            await self._awrite(partial(self._end, changes))
+        except Exception as lost:  # noqa: BLE001
+            if self._lost("finish", lost):
+                self._barely(changes)
+                try:
+                    await self._awrite(partial(self._end, changes))
+                except Exception as again:  # noqa: BLE001
+                    self._lost("finish", again)
 
     async def _awrite(self, unit: Callable[[Tx], Any]) -> None:
         self._session._check_open()
         await self._session._ledger._arun(unit, self._session._key)
 
-    def _begin(self) -> SpanDraft | None:
+    def _begin(self) -> None:
+        values = self._values
+        self.id = new_id()
         outer = _current.get()
-        if outer is not None and outer.id:
-            self._values.setdefault("parent", outer.id)
-        self._outer = _current.set(self)
-        self._began = now_us()
-        self._started_ns = perf_counter_ns()
-        try:
-            draft = self._draft(self._values)
-        except Exception as error:  # noqa: BLE001
-            self._lost("start", error)
-            return None
-        self.id = draft.id
-        return draft
-
-    def _draft(self, told: dict[str, Any]) -> SpanDraft:
-        values = {**told, "started_us": self._began}
+        if outer is not None and "parent" not in values:
+            values["parent"] = outer.id
         body = values.get("input")
-        if body is not None and type(body) is not msgspec.Raw:
-            # Kept as it is now: the block may change it.
-            self._values["input"] = values["input"] = as_body(body)
-        return SpanDraft(self.kind, self.name, values, self.id)
+        if body is not None:
+            values["input"] = as_body(body)  # as it is now: the block may change it
+        self._outer = _current.set(self)
+        values["started_us"] = now_us()
+        self._started_ns = perf_counter_ns()
 
-    def _endings(self, error: BaseException | None) -> Iterator[dict[str, Any]]:
-        """What to say of the end: everything, or, where that is refused, how it ended."""
+    def _over(self, error: BaseException | None) -> dict[str, Any]:
+        """What is to be said of the end."""
         latency = (perf_counter_ns() - self._started_ns) / 1e6
         self._leave()
-        how = {"latency_ms": latency, **_how(self, error)}
-        more = self._ended
+        changes = {**self._ended, **_how(self, error), "latency_ms": latency}
         if self.output is not None:
-            more = {**more, "output": as_body(self.output)}
-        yield {**more, **how}
-        if how.get("outcome") not in OUTCOMES:
-            how["outcome"] = str(Outcome.ERROR)
-        self._values = {
-            name: value for name, value in self._values.items() if name in ("call_id", "parent")
-        }
-        yield how
+            changes["output"] = as_body(self.output)
+        return changes
+
+    def _barely(self, changes: dict[str, Any]) -> None:
+        """Where that is refused: that it ran, and how it ended."""
+        for facts, kept in ((changes, _ENDS), (self._values, _BEGINS)):
+            for name in facts.keys() - kept:
+                del facts[name]
+        if not isinstance(changes["outcome"], str) or changes["outcome"] not in OUTCOMES:
+            changes["outcome"] = str(Outcome.ERROR)
+
+    # --- the units: what is told is looked at there, off the caller's path ---
+
+    def _start(self, tx: Tx) -> Any:
+        draft = SpanDraft(self.kind, self.name, self._values, self.id, fresh=True)
+        return self._session._start_unit(draft)(tx)
+
+    def _end(self, changes: dict[str, Any], tx: Tx) -> Any:
+        if self._stored:
+            return self._session._update_unit(self.id, changes)(tx)
+        # Its start was not stored: tell the whole now, so that no call is missing for ever.
+        draft = SpanDraft(self.kind, self.name, {**self._values, **changes}, self.id)
+        return self._session._start_unit(draft)(tx)
 
     def _leave(self) -> None:
         if self._outer is not None:
@@ -189,14 +199,6 @@ class Call:
                     self._outer.old_value if self._outer.old_value is not Token.MISSING else None
                 )
             self._outer = None
-
-    def _end_unit(self, changes: dict[str, Any]) -> Callable[[Tx], Any]:
-        if self._stored:
-            return self._session._update_unit(self.id, changes)
-        # Its start was not stored: tell the whole now, so that no call is missing for ever.
-        draft = self._draft({**self._values, **changes})
-        self.id = draft.id
-        return self._session._start_unit(draft)
 
     def _lost(self, what: str, error: Exception) -> bool:
         """Count and log it, without content. True when less of it may be taken."""
@@ -210,6 +212,8 @@ class Call:
         return refused
 
 
+_BEGINS = frozenset({"call_id", "parent", "started_us"})
+_ENDS = frozenset({"outcome", "error", "error_type", "latency_ms"})
 KINDS: dict[str, tuple[type[BaseException], ...]] = {
     "denied": (Denied,),
     "cancelled": (KeyboardInterrupt, GeneratorExit),
@@ -219,10 +223,10 @@ KINDS: dict[str, tuple[type[BaseException], ...]] = {
 
 def _how(call: Call, error: BaseException | None) -> dict[str, Any]:
     """How a block ended, from what was raised in it and what was set."""
+    if error is None and call.error is None:
+        return {"outcome": call.outcome or "ok"}
     told = None if call.error is None else as_text(call.error)
     if error is None:
-        if told is None:
-            return {"outcome": call.outcome or "ok"}
         return {"outcome": call.outcome or "error", "error": told}
     name = type(error).__name__
     return {

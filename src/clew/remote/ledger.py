@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, cast
 
@@ -31,6 +31,7 @@ from clew.stats import Stats, UsageRow, checked_group
 from clew.verify import Report
 
 if TYPE_CHECKING:
+    from clew.frames import AnyFrame
     from clew.gather import Imported
     from clew.trajectories import Exported
 
@@ -45,6 +46,9 @@ class _Runs:
     def __init__(self) -> None:
         self.failures = 0
         """Spans that could not be recorded."""
+
+    def ready(self) -> None:
+        """Nothing has to be made."""
 
     def began(self, id: str) -> None:
         """A span runs here."""
@@ -205,6 +209,14 @@ class RemoteLedger(ledger.Ledger):
     def index_now(self, on_progress: Callable[[int, int], None] | None = None) -> int:
         """See `Ledger.index_now`. The server tells no progress."""
         return self._do("/index", wire.Count, again=True, seconds=None, reads=True).count
+
+    def follow(
+        self, after: Mapping[str, int] | None = None, *, idle: float | None = None
+    ) -> Iterator[AnyFrame]:
+        """See `Ledger.follow`. A connection that breaks is made anew, and goes on where it was."""
+        from clew.remote.following import Stream
+
+        return Stream(self._client, after, idle).frames()
 
     # --- in and out ---
 
@@ -448,6 +460,13 @@ class RemoteLedger(ledger.Ledger):
     def _run(self, unit: Callable[[Tx], T], order: int) -> T:
         """Run a unit: here, a request that looks at no transaction."""
         return unit(cast("Tx", None))
+
+    def _afollow(
+        self, after: Mapping[str, int] | None, idle: float | None
+    ) -> AsyncGenerator[AnyFrame]:
+        from clew.remote.following import Stream, astream
+
+        return astream(Stream(self._client, after, idle))
 
     async def _arun(self, unit: Callable[[Tx], T], order: int) -> T:
         """The same in a thread. A cancelled task waits for the outcome of its request."""
