@@ -243,6 +243,8 @@ def finish(ledger: Ledger) -> None:
     if not pending:
         return
     ledger._search.forget(entries)
+    if ledger._shared.live is not None:
+        ledger._shared.live.forget([int(key) for _name, key in pending])
     for name, _key in pending:
         ledger._database.write(partial(_done, name))
     ledger._database.scrub()

@@ -8,9 +8,10 @@ their sizes are told, and the span or entry can be asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from clew import checkpoints, reading, spans, wire
 from clew.db import Tx
@@ -232,15 +233,22 @@ def _then(row: spans.Values, said: spans.Values) -> spans.Values:
 
 
 class Following(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="following"):
-    """The first word of a live stream: where each session that is followed stands, and from
-    where its frames come.
+    """What is followed from here on, and from where. Where there are very many sessions they
+    are told in pieces; `more` says that another follows.
     """
 
     version: int = VERSION
     sessions: dict[str, int]
-    """By session: the sequence behind which the frames begin."""
+    """By session: the sequence behind which its frames begin."""
+    everything: bool = False
+    """Sessions that are not named are followed too, from their beginning."""
+    traces: bool = True
+    """False: the token may not read traces, so frames of spans are left out."""
     snapshot: Snapshot | None = None
-    """The newest state, where one session is followed."""
+    """The newest state, where one session is asked for."""
+    truncated: bool = False
+    """True: there is a state, but it is too big to be sent along."""
+    more: bool = False
 
 
 class Behind(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="behind"):
@@ -252,13 +260,88 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="b
 
 
 class CaughtUp(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="caught_up"):
-    """All that had happened when the stream began, or since `behind`, was told."""
+    """All that had happened in a session when it was asked for, or since `behind`, was told."""
 
     session: str
     sequence: int
 
 
-TALK: Final = (Following, Behind, CaughtUp)
+class Problem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="problem"):
+    """The last word before the server ends the stream."""
+
+    code: int
+    """Why the socket is closed."""
+    problem: str
+    """`urn:clew:problem:<name>`, as in an answer over HTTP."""
+    detail: str
+
+
+AnyTalk = Following | Behind | CaughtUp | Problem
+TALK: Final = (Following, Behind, CaughtUp, Problem)
 """What a stream says that is no frame of a session."""
+TALK_TYPES: Final = frozenset(str(kind.__struct_config__.tag) for kind in TALK)
+
+
+# --- what a client says -------------------------------------------------------------------
+
+Sequence = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+SESSIONS_MAX: Final = 10_000
+"""Sessions that one message may name."""
+Positions = Annotated[dict[wire.Name, Sequence], Meta(max_length=SESSIONS_MAX)]
+
+
+class Which(wire.Request):
+    """Sessions to follow: one; several, each behind the sequence that was seen (0: from the
+    beginning); or all, where those that are not named are followed from their beginning.
+    """
+
+    session: wire.Name | None = None
+    after: Sequence = 0
+    """Goes with `session`."""
+    sessions: Positions | None = None
+    all: Positions | None = None
+
+
+class Ask(wire.Request):
+    """What a client says. `subscribe` adds to what is followed, or begins anew behind another
+    sequence; `"all"` follows every session from now on. `unsubscribe` ends.
+    """
+
+    subscribe: Which | Literal["all"] | None = None
+    unsubscribe: (
+        Annotated[list[wire.Name], Meta(max_length=SESSIONS_MAX)] | Literal["all"] | None
+    ) = None
+
+
+class EventsQuery(wire.Request):
+    """What is followed by server-sent events: these sessions, or all from now on."""
+
+    session: Annotated[list[wire.Name], Meta(max_length=20)] = msgspec.field(default_factory=list)
+    after: Annotated[list[Sequence], Meta(max_length=20)] = msgspec.field(default_factory=list)
+    """One for each session, in their order; none: from the beginning."""
+    idle: Annotated[float, Meta(ge=0, le=3600)] | None = None
+    """End when nothing happened for so many seconds."""
+
+
+# --- on the wire --------------------------------------------------------------------------
+
 encode: Final = msgspec.json.Encoder().encode
-decode: Final = msgspec.json.Decoder(AnyFrame | Following | Behind | CaughtUp).decode
+decode: Final = msgspec.json.Decoder(AnyFrame | AnyTalk).decode
+decode_frame: Final = msgspec.json.Decoder(AnyFrame).decode
+"""Raises `msgspec.ValidationError` for what is no frame of a session."""
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of all that the server says (`Frame`, `Talk`) and of what a client says
+    (`Ask`).
+    """
+    kinds: dict[str, Any] = {"Frame": AnyFrame, "Talk": AnyTalk, "Ask": Ask}
+    roots, parts = msgspec.json.schema_components(kinds.values(), ref_template="#/$defs/{name}")
+    told = {name: root for name, root in zip(kinds, roots, strict=True) if name not in parts}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Clew live stream",
+        "version": VERSION,
+        "oneOf": [{"$ref": "#/$defs/Frame"}, {"$ref": "#/$defs/Talk"}],
+        "$defs": {**told, **parts},
+    }

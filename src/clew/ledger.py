@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import os
 import secrets
+import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +51,7 @@ class _Shared(msgspec.Struct):
 
     live: Any = None
     """Who follows; see `clew.live`."""
+    lock: Any = msgspec.field(default_factory=threading.Lock)
 
 
 class Ledger:
@@ -524,11 +526,19 @@ class Ledger:
 
     # --- inside ---
 
-    def _live(self) -> Live:
-        if self._shared.live is None:
-            from clew.live import Live
+    def _afollow(
+        self, after: Mapping[str, int] | None, idle: float | None
+    ) -> AsyncGenerator[AnyFrame]:
+        from clew.live import astream
 
-            self._shared.live = Live(self)
+        return astream(self, after, idle)
+
+    def _live(self) -> Live:
+        with self._shared.lock:
+            if self._shared.live is None:
+                from clew.live import Live
+
+                self._shared.live = Live(self)
         live: Live = self._shared.live
         return live
 

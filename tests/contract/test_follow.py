@@ -17,7 +17,6 @@ import clew.aio
 from clew import frames
 from contract.talk import turns, user
 
-pytestmark = pytest.mark.inside
 
 
 def _types(found: list[Any]) -> list[str]:
@@ -151,7 +150,7 @@ def test_a_slow_reader_is_told_and_gets_everything(ledger: clew.Ledger) -> None:
         assert ready.wait(10)
         ready.clear()
         while follower.waiting:
-            found += map(frames.decode, follower.pull())
+            found += [frames.decode(told.data) for told in follower.pull()]
     follower.close()
     assert isinstance(found[0], frames.Behind)
     assert found[0].sequence == KEPT_FRAMES + 100

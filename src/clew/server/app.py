@@ -21,6 +21,7 @@ from clew.errors import ClewError, Invalid, NotFound
 from clew.server import call, logs, openapi, problems, routes
 from clew.server.answer import Answer, Receive, Scope, Send, Stream
 from clew.server.call import Call, Handles
+from clew.server.live import Streams
 from clew.server.problems import Refused
 from clew.server.routes import OPEN, Route
 from clew.server.security import Guard
@@ -39,6 +40,7 @@ class Server:
         self.ledger = ledger
         self.settings = settings
         self.stopping = asyncio.Event()
+        self.streams = Streams(settings.streams_per_token_max)
         self._router = routes.Router(routes.ROUTES)
         self._sockets = {socket.path: socket for socket in routes.SOCKETS}
         self._callers: dict[tuple[str | None, str], Handles] = {}
@@ -194,12 +196,14 @@ class Server:
             if socket is None:
                 raise Refused("not-found", "there is no WebSocket at this path")
             require(token, socket.scope)
+            narrowed = dict(scope["headers"]).get(b"clew-project")
+            handles = await self.handles_for(token, narrowed)
         except (Refused, ClewError):
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
         handler: Callable[..., Awaitable[None]] = socket.handler
-        await handler(self, self.handles(token), scope, receive, send)
+        await handler(self, handles, scope, receive, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

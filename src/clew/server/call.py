@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -26,6 +27,8 @@ T = TypeVar("T")
 FIELDS_MAX = 100
 """Fields of a query."""
 HANDLES_MAX = 4096
+PIECE_SECONDS = 60.0
+"""A body of which nothing comes for so long is not waited for."""
 ID_CHARS = 32
 
 
@@ -74,6 +77,11 @@ class Call:
         self.path = path
         self.headers = headers
         self.query: Any = None
+
+    @property
+    def handles(self) -> Handles:
+        """The same, with the sessions that were asked for lately."""
+        return self._handles
 
     @property
     def ledger(self) -> AsyncLedger:
@@ -166,24 +174,35 @@ async def body_of(receive: Receive, headers: Mapping[bytes, bytes], limit: int) 
         raise _too_large(limit)
     pieces: list[bytes] = []
     size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Refused("malformed", "the body broke off")
-        piece = message.get("body", b"")
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-        pieces.append(piece)
-        more = message.get("more_body", False)
+    try:
+        async with asyncio.timeout(PIECE_SECONDS) as patience:
+            while more:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise Refused("malformed", "the body broke off")
+                piece = message.get("body", b"")
+                size += len(piece)
+                if size > limit:
+                    raise _too_large(limit)
+                pieces.append(piece)
+                more = message.get("more_body", False)
+                if more:
+                    patience.reschedule(asyncio.get_running_loop().time() + PIECE_SECONDS)
+    except TimeoutError:
+        raise Refused(
+            "malformed", f"nothing of the body came for {PIECE_SECONDS:.0f} s", _CLOSE
+        ) from None
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+_CLOSE = ((b"connection", b"close"),)
 
 
 def _too_large(limit: int) -> Refused:
     return Refused(
         "too-large",
         f"a body has at most {limit:,} bytes here: send less at once",
-        ((b"connection", b"close"),),
+        _CLOSE,
     )
 
 

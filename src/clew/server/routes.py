@@ -10,10 +10,10 @@ from urllib.parse import unquote
 
 import msgspec
 
-from clew import access, checkpoints, erase, model, retention, stats, verify, view, wire
+from clew import access, checkpoints, erase, frames, model, retention, stats, verify, view, wire
 from clew.access import Scope
 from clew.model import Checkpoint, Move, SessionInfo
-from clew.server import otlp
+from clew.server import live, otlp
 from clew.server.api import (
     about,
     care,
@@ -156,6 +156,8 @@ ROUTES: tuple[Route, ...] = (
     _do("DELETE", f"{_S}/snapshot", APPEND, state.delete, wire.Deleted, "Have no state from here on."),
     _get(f"{_S}/snapshots", READ, state.listed, Page[model.Snapshot], "The states on its path, newest first.", wire.PageQuery),
     _do("POST", f"{_S}/resume", APPEND, state.resume, wire.Resumed, "Take it up again after a crash."),
+    _get(f"{API}/live/events", READ, live.events, "text/event-stream", "What happens, as it happens, as server-sent events.", frames.EventsQuery),
+    _get(f"{API}/live/schema.json", READ, live.schema, dict[str, Any], "What is said on the live stream, as JSON Schema."),
     # --- what OpenTelemetry sends
     _do("POST", "/v1/traces", Scope.TRACE_WRITE, otlp.traces, otlp.MEDIA_TYPES, "Record spans of any OpenTelemetry exporter.", otlp.MEDIA_TYPES),
     _do("POST", "/v1/logs", Scope.TRACE_WRITE, otlp.logs_ignored, otlp.MEDIA_TYPES, "Taken and not kept.", otlp.MEDIA_TYPES, mutates=False),
@@ -203,7 +205,7 @@ class Socket(msgspec.Struct, frozen=True):
             raise ValueError(f"{self.path}: no scope is called {self.scope!r}")
 
 
-SOCKETS: tuple[Socket, ...] = ()
+SOCKETS = (Socket(f"{API}/live", READ, live.live, "What happens, as it happens."),)
 
 
 class Router:

@@ -6,6 +6,7 @@ to end. The ledger stays the caller's to close.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import signal
@@ -14,6 +15,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TextIO
 
 import uvicorn
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 30
 """What was accepted has so long to be answered."""
 KEEP_ALIVE_SECONDS = 30
+THREADS = 16
 
 
 class Running(uvicorn.Server):
@@ -69,6 +72,9 @@ class Running(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where."""
+        # A few long answers must not keep the short ones waiting for a thread.
+        threads = ThreadPoolExecutor(THREADS, thread_name_prefix="clew-read")
+        asyncio.get_running_loop().set_default_executor(threads)
         await super().startup(sockets)
         if not self.started:
             return
@@ -82,6 +88,7 @@ class Running(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell streams to end, answer what was accepted, and go."""
         self.server.stopping.set()
+        await self.server.streams.end()
         await super().shutdown(sockets)
         self.app.close()
 

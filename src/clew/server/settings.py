@@ -20,6 +20,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A request of spans, packed or not."""
     backups: Path | None = None
     """The folder that back-ups may be written to; `None`: nowhere."""
+    streams_per_token_max: int = 1000
+    """Live streams that one token may have open."""
+    subscriptions_max: int = 1000
+    """Sessions that one live stream follows by name."""
     log_requests: bool = True
     token_rate: float = 5000
     """Requests a second that one token may send on average."""
