@@ -763,10 +763,17 @@ def test_a_model_call_of_ours_in_the_newest_names() -> None:
     assert {name: again.values[name] for name in expected} == expected
 
 
+def test_no_nanosecond_is_lost() -> None:
+    came = span({}, start_ns=T0_NS + 123_456_789, end_ns=T0_NS + 987_654_321)
+    (went,) = written([ours(*mapped([came]))])
+    assert (went.start_ns, went.end_ns) == (came.start_ns, came.end_ns)
+
+
 def test_an_envelope_that_somebody_invented_does_no_harm() -> None:
     envelope = {
         "name": 5, "kind": "x", "status": -1, "scope": [], "events": [{"time_ns": 2**80}, 3],
         "links": [{"trace_id": "zz", "span_id": "1"}], "dropped": ["a", -1], "resource": [1],
+        "ns": "x",
     }  # fmt: skip
     made = Span(
         id="x", kind="other", name="n", status="ok", started_us=1,

@@ -422,6 +422,41 @@ def test_an_erased_session_takes_nothing_more(ledger: clew.Ledger) -> None:
     assert [found.name for found in at(ledger, "d").spans()] == ["n3"]
 
 
+def test_many_new_sessions_in_one_request_are_one_commit(ledger: clew.Ledger) -> None:
+    audit = len(ledger.audit(limit=10_000))
+    commits = []
+    submit = ledger._run
+
+    def counted(unit: Any, order: int) -> Any:
+        commits.append(order)
+        return submit(unit, order)
+
+    batch = [span(n, {"session.id": f"c{n}"}) for n in range(1, 101)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clew.Ledger, "_run", lambda _self, unit, order: counted(unit, order))
+        sent(ledger, batch)
+    assert len(ledger.sessions(limit=1000)) == 100
+    assert len(ledger.audit(limit=10_000)) >= audit + 100
+    assert len([order for order in commits if order == 0]) <= 2, "the token's, and one for all"
+
+
+def test_a_handle_that_was_evicted_is_found_again(ledger: clew.Ledger) -> None:
+    token = ledger.create_token("otel", [Scope.TRACE_WRITE]).token
+    headers = {**bearer(token), "content-type": "application/x-protobuf"}
+
+    async def tell(guard: Guard) -> None:
+        for number in (1, 2):
+            body = protobuf.encode_request([span(number, {"session.id": "c1"})])
+            reply = await ask(guard, "/v1/traces", "POST", headers, body)
+            assert (reply.status, reply.body) == (200, b"")
+            server = guard._app
+            for handles in server._callers.values():  # type: ignore[attr-defined]
+                handles.ledger.evict([at(ledger).id])
+
+    serve(ledger, tell)
+    assert len(at(ledger).spans()) == 2
+
+
 # --- messages ------------------------------------------------------------------------------
 
 SYSTEM = say("system", "Be brief.")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from clew import canonical, events, log, reading, spans
+from clew import canonical, checkpoints, events, log, reading, spans
 from clew.db import Tx
 from clew.drafts import message_draft
 from clew.errors import Invalid, Stale
@@ -33,7 +33,11 @@ from clew.otlp.messages import Chat
 from clew.spans import SpanDraft, Values
 
 if TYPE_CHECKING:
+    from clew.ledger import Ledger
     from clew.session import Session
+
+Address = tuple[str, str]
+"""Frontend and user of a session."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -43,12 +47,16 @@ TRACE_FRONTEND = "otlp-trace"
 NAME_CHARS_MAX = 1000
 """A longer name of a conversation is refused."""
 
+PARENTS_MAX = 8
+"""So many spans are looked for to find where a trace without a name went before."""
+
 MARKS_MAX = 50_000
 """Messages whose fingerprint is kept, so that no call pays for its whole history again."""
 KNOWN_MAX = 512
 """Sessions whose history is kept as fingerprints."""
 
 _ENTRIES = re.compile(r"([0-9a-f]{32}):(\d{1,18})-(\d{1,18})")
+_SESSION_ID = re.compile(r"[0-9a-f]{32}")
 _BEHIND_HEX = "g"
 _encode = msgspec.json.Encoder().encode
 
@@ -151,11 +159,99 @@ def _digest(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=16).digest()
 
 
-def address(told: Mapped) -> tuple[str, str]:
-    """Frontend and user of the session that a span belongs to."""
+# --- which session -------------------------------------------------------------------------
+
+
+class Wanted(msgspec.Struct):
+    """A session to find or to make. `parents` are spans above those that belong to it."""
+
+    address: Address
+    agent: str | None
+    parents: list[str]
+
+
+class Target(msgspec.Struct):
+    """Where spans go. `talk`: whether their messages are appended there too."""
+
+    session: Session
+    talk: bool
+
+
+def address(told: Mapped) -> Address:
+    """The address of the session that a span belongs to."""
     if told.conversation is not None:
         return FRONTEND, told.conversation
     return TRACE_FRONTEND, told.trace
+
+
+def wanted(address: Address, group: Iterable[Report]) -> Wanted:
+    """The session of spans that have an address in common."""
+    agent: str | None = None
+    parents: list[str] = []
+    for report in group:
+        agent = agent or report.told.agent
+        parent = report.told.values.get("parent")
+        if address[0] == TRACE_FRONTEND and parent is not None and len(parents) < PARENTS_MAX:
+            parents.append(parent)
+    return Wanted(address, agent, parents)
+
+
+def located(ledger: Ledger, wanted: Sequence[Wanted]) -> list[Target]:
+    """The sessions of addresses, in their order: one look, and one commit for the new ones."""
+    owner = ledger._project_key(ledger._named(None))
+    with ledger._database.read() as tx:
+        found = [_look(tx, ledger, owner, one) for one in wanted]
+    missing = [one for one, target in zip(wanted, found, strict=True) if target is None]
+    made = iter(ledger._run(_opener(ledger, owner, missing), 0) if missing else ())
+    return [target or next(made) for target in found]
+
+
+def located_by_key(ledger: Ledger, key: int) -> Target | None:
+    """The session of that key; `None` when it is gone."""
+    with ledger._database.read() as tx:
+        return _by_key(tx, ledger, key)
+
+
+def _look(tx: Tx, ledger: Ledger, owner: int, one: Wanted) -> Target | None:
+    frontend, user = one.address
+    for parent in one.parents:
+        row = tx.one("span_get", project=owner, id=parent)
+        if row is not None:
+            return _by_key(tx, ledger, row[1])
+    if frontend == FRONTEND and _SESSION_ID.fullmatch(user):
+        row = tx.one("session_by_id", id=user, project=ledger._scope)
+        if row is not None:
+            return _by_key(tx, ledger, row[0])
+    row = tx.one("session_by_address", project=owner, frontend=frontend, user_id=user)
+    return None if row is None else Target(ledger._handle(row[0], owner, row[2]), talk=True)
+
+
+def _by_key(tx: Tx, ledger: Ledger, key: int) -> Target | None:
+    row = tx.one("session_by_key", session=key)
+    if row is None:
+        return None
+    talk = reading.info(tx, key).frontend in (FRONTEND, TRACE_FRONTEND)
+    return Target(ledger._handle(key, row[1], row[2]), talk)
+
+
+def _opener(ledger: Ledger, owner: int, wanted: Sequence[Wanted]) -> Callable[[Tx], list[Target]]:
+    ids = [canonical.new_id() for _ in wanted]
+
+    def unit(tx: Tx) -> list[Target]:
+        made = []
+        for one, id in zip(wanted, ids, strict=True):
+            frontend, user = one.address
+            row = tx.one("session_by_address", project=owner, frontend=frontend, user_id=user)
+            if row is not None:  # somebody else was faster
+                made.append(Target(ledger._handle(row[0], owner, row[2]), talk=True))
+                continue
+            key = checkpoints.new_session(
+                tx, owner, ledger.actor, id=id, agent=one.agent, address=one.address
+            )
+            made.append(Target(ledger._handle(key, owner, id), talk=True))
+        return made
+
+    return unit
 
 
 # --- the unit ------------------------------------------------------------------------------

@@ -605,10 +605,12 @@ def _envelope(
         "resource": {} if parent_here else plain(resource.attributes),
         "events": [_kept_event(event, read_events) for event in span.events],
         "links": [plain(msgspec.structs.asdict(link)) for link in span.links],
+        "ns": [span.start_ns % 1000, span.end_ns % 1000],
         "dropped": [span.dropped_attributes, span.dropped_events, span.dropped_links],
     }
-    if not any(envelope["dropped"]):
-        del envelope["dropped"]
+    for name in ("ns", "dropped"):
+        if not any(envelope[name]):
+            del envelope[name]
     return {key: value for key, value in envelope.items() if value}
 
 

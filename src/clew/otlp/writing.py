@@ -114,14 +114,15 @@ def _written(span: Span, traces: dict[str, str], shared: _Shared, conversation: 
     }
     for name, value in kept.items():
         attributes.setdefault(name, value)
+    start, end = _numbers(envelope, "ns", 2)
     out = OtlpSpan(
         trace_id=traces[span.id],
         span_id=_span_id(span.id),
         parent_id=_span_id(span.parent) if span.parent else "",
         name=_name(span, envelope),
         kind=_number(envelope, "kind") or (CLIENT if span.kind == "model" else INTERNAL),
-        start_ns=span.started_us * 1000,
-        end_ns=_end_ns(span),
+        start_ns=span.started_us * 1000 + start,
+        end_ns=_end_ns(span, end),
         attributes=attributes,
         status_code=STATUS_ERROR if span.status in _FAILED else _number(envelope, "status"),
         status_message=span.error or "",
@@ -131,17 +132,18 @@ def _written(span: Span, traces: dict[str, str], shared: _Shared, conversation: 
         scope=_scope(envelope, shared),
         resource=_resource(envelope, shared),
     )
-    dropped = dict(zip("ael", envelope.get("dropped") or (), strict=False))
-    out.dropped_attributes = _number(dropped, "a")
-    out.dropped_events, out.dropped_links = _number(dropped, "e"), _number(dropped, "l")
+    dropped = _numbers(envelope, "dropped", 3)
+    out.dropped_attributes, out.dropped_events, out.dropped_links = dropped
     return out
 
 
-def _end_ns(span: Span) -> int:
-    """The clock may have been set while a span ran; its latency knows nothing of that."""
-    if span.latency_ms is not None:
+def _end_ns(span: Span, rest: int) -> int:
+    """The clock may have been set while a span of ours ran; its latency knows nothing of that.
+    One that came from outside told its end.
+    """
+    if span.latency_ms is not None and not _foreign(span.id):
         return span.started_us * 1000 + round(span.latency_ms * 1e6)
-    return (span.finished_us or 0) * 1000
+    return span.finished_us * 1000 + rest if span.finished_us else 0
 
 
 def _name(span: Span, envelope: Mapping[str, JSON]) -> str:
@@ -318,6 +320,14 @@ def _text(envelope: Mapping[str, JSON], name: str) -> str:
 def _number(data: Mapping[str, JSON], name: str) -> int:
     value = data.get(name)
     return value if type(value) is int and 0 <= value <= _NUMBER_MAX else 0
+
+
+def _numbers(data: Mapping[str, JSON], name: str, count: int) -> list[int]:
+    """So many small numbers; zeros where there are none."""
+    told = data.get(name)
+    known = told if isinstance(told, list) else []
+    fit = [value if type(value) is int and 0 <= value <= _FLAGS_MAX else 0 for value in known]
+    return (fit + [0] * count)[:count]
 
 
 def _dict(data: Mapping[str, JSON], name: str) -> dict[str, JSON]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import ModuleType
 from weakref import WeakKeyDictionary
 
@@ -20,24 +20,24 @@ import msgspec
 import clew
 from clew import telemetry, wire
 from clew.aio import AsyncLedger, AsyncSession
-from clew.errors import ClewError, Conflict, Invalid, NotFound, Stale
+from clew.errors import ClewError, Conflict, Invalid, Stale
 from clew.model import Span
 from clew.otlp import jsonform, mapping, protobuf, writing
+from clew.otlp.model import SPANS_MAX, Problem, Refusals
 from clew.otlp.model import Answer as Told
-from clew.otlp.model import Problem, Refusals
 from clew.server import logs, problems
 from clew.server.answer import Answer, Headers
 from clew.server.call import Call, Handles
 from clew.server.paging import page, place
 from clew.server.problems import Refused
 from clew.session import Session
-from clew.telemetry import Kept, Known, Recent, Report, Reports
+from clew.telemetry import Address, Kept, Known, Recent, Report, Reports, Target
 
 TRACES_MAX = 10_000
 """Traces of which it is remembered where their spans went."""
-SESSIONS_MAX = 10_000
+SESSIONS_MAX = SPANS_MAX
+"""No fewer than one request can name."""
 PIECE_BYTES = 1 << 20
-ID_CHARS = 32
 
 PROTOBUF = protobuf.CONTENT_TYPE
 JSON = jsonform.CONTENT_TYPE
@@ -189,13 +189,6 @@ def _receiver(call: Call) -> Receiver:
     return found
 
 
-class Target(msgspec.Struct):
-    """Where spans go. `talk`: whether their messages are appended there too."""
-
-    session: AsyncSession
-    talk: bool
-
-
 class Receiver:
     """Finds the session of each span, and records."""
 
@@ -203,29 +196,45 @@ class Receiver:
         self.reports = Reports()
         self._ledger = ledger
         self._histories: Recent[int, Known] = Recent(telemetry.KNOWN_MAX)
-        self._targets: Recent[tuple[str, str], Target] = Recent(SESSIONS_MAX)
+        self._targets: Recent[Address, Target] = Recent(SESSIONS_MAX)
         self._traces: Recent[str, Target] = Recent(TRACES_MAX)
 
     async def record(self, reports: Sequence[Report], refused: Refusals) -> None:
         """Record all that can be; what cannot is told in `refused`. Raises what keeps any from
         being recorded: then the sender tries again, and nothing is stored twice.
         """
+        by_address: dict[Address, list[Report]] = {}
+        for report in reports:
+            by_address.setdefault(telemetry.address(report.told), []).append(report)
+        await self._locate(by_address)
         groups: dict[int, tuple[Target, list[Report]]] = {}
-        for address, group in _by_address(reports).items():
-            try:
-                target = await self._target(address, group)
-            except (Invalid, NotFound) as error:
-                _refuse(refused, len(group), error)
-                continue
-            groups.setdefault(target.session.sync._key, (target, []))[1].extend(group)
+        for address, group in by_address.items():
+            target = self._targets[address]
+            groups.setdefault(target.session._key, (target, []))[1].extend(group)
         kept = await asyncio.gather(
             *(self._unit(target, group, refused) for target, group in groups.values())
         )
         await self._elsewhere([pair for one in kept for pair in one.elsewhere], refused)
 
+    async def _locate(self, groups: Mapping[Address, Sequence[Report]]) -> None:
+        """Have a target for every address, those that are not known by one look and one commit."""
+        wanted = []
+        for address, group in groups.items():
+            known = self._targets.use(address)
+            if known is None and address[0] == telemetry.TRACE_FRONTEND:
+                known = self._traces.use(group[0].told.trace)
+            if known is None or known.session._closed:
+                wanted.append(telemetry.wanted(address, group))
+            else:
+                self._targets.keep(address, known)
+        if wanted:
+            found = await asyncio.to_thread(telemetry.located, self._ledger.sync, wanted)
+            for one, target in zip(wanted, found, strict=True):
+                self._targets.keep(one.address, target)
+
     async def _unit(self, target: Target, group: Sequence[Report], refused: Refusals) -> Kept:
-        session = target.session
-        unit = telemetry.recorder(session.sync, group, self._histories, talk=target.talk)
+        session = AsyncSession(target.session)
+        unit = telemetry.recorder(target.session, group, self._histories, talk=target.talk)
         try:
             kept = await session._later(session._queue()._write(unit))
         except Stale as error:
@@ -249,65 +258,17 @@ class Receiver:
         for key, report in pairs:
             groups.setdefault(key, []).append(report)
         for key, group in groups.items():
-            session = await asyncio.to_thread(self._by_key, key)
-            if session is None:
+            target = await asyncio.to_thread(telemetry.located_by_key, self._ledger.sync, key)
+            if target is None:
                 _refuse(refused, len(group), Invalid("the span belongs to a session that is gone"))
             else:
-                await self._unit(Target(session, talk=False), group, refused)
-
-    def _by_key(self, key: int) -> AsyncSession | None:
-        ledger = self._ledger.sync
-        with ledger._database.read() as tx:
-            row = tx.one("session_by_key", session=key)
-        return None if row is None else AsyncSession(ledger._handle(key, row[1], row[2]))
-
-    def _of_span(self, id: str) -> AsyncSession | None:
-        ledger = self._ledger.sync
-        owner = ledger._project_key(ledger._named(None))
-        with ledger._database.read() as tx:
-            row = tx.one("span_get", project=owner, id=id)
-        return None if row is None else self._by_key(row[1])
-
-    async def _target(self, address: tuple[str, str], group: Sequence[Report]) -> Target:
-        known = self._targets.use(address)
-        if known is None and address[0] == telemetry.TRACE_FRONTEND:
-            known = self._traces.use(group[0].told.trace)
-        if known is None:
-            known = await self._found(address, group)
-            self._targets.keep(address, known)
-        return known
-
-    async def _found(self, address: tuple[str, str], group: Sequence[Report]) -> Target:
-        frontend, user = address
-        above = group[0].told.values.get("parent")
-        agent = next((report.told.agent for report in group if report.told.agent), None)
-        if frontend == telemetry.TRACE_FRONTEND and above is not None:
-            session = await asyncio.to_thread(self._of_span, above)
-            if session is not None:
-                return Target(session, talk=False)
-        if len(user) == ID_CHARS and frontend == telemetry.FRONTEND:
-            try:
-                session = await self._ledger.get(user)
-            except (NotFound, Invalid):
-                pass
-            else:
-                info = await session.info()
-                return Target(session, talk=info.frontend == telemetry.FRONTEND)
-        session = await self._ledger.session(frontend=frontend, user=user, agent=agent)
-        return Target(session, talk=True)
+                await self._unit(target, group, refused)
 
     def _forget(self, target: Target) -> None:
         for address in [address for address, one in self._targets.items() if one is target]:
             del self._targets[address]
         for trace in [trace for trace, one in self._traces.items() if one is target]:
             del self._traces[trace]
-
-
-def _by_address(reports: Sequence[Report]) -> dict[tuple[str, str], list[Report]]:
-    groups: dict[tuple[str, str], list[Report]] = {}
-    for report in reports:
-        groups.setdefault(telemetry.address(report.told), []).append(report)
-    return groups
 
 
 def _refuse(refused: Refusals, count: int, error: Exception) -> None:
