@@ -455,7 +455,7 @@ def test_what_is_no_message_is_refused(one: Asker) -> None:
     detail = one.refused("POST", url, 422, "invalid", json={"messages": "x"})
     assert "body.messages" in detail
     assert "typo" in one.refused("POST", url, 422, "invalid", json={"typo": 1})
-    assert one("GET", f"{path}/head") == {"head": None}, "nothing was added"
+    assert one("GET", f"{path}/head") == {"head": None, "sequence": 0}, "nothing was added"
 
 
 # --- what is no request ------------------------------------------------------------------
@@ -531,6 +531,21 @@ def test_a_body_over_the_limit(ledger: clew.Ledger) -> None:
         url = f"{path}/entries"
         ask.refused("POST", url, 413, "too-large", content=pieces(), headers=JSON_TYPE)
         ask("POST", url, {"messages": [user("x")]}, status=201)
+
+
+def test_a_body_that_does_not_come(
+    one_server: There, one: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clew.server.call.PIECE_SECONDS", 0.2)
+    path = one.session()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"{"
+        threading.Event().wait(5)
+
+    url = f"{path}/entries"
+    detail = one.refused("POST", url, 400, "malformed", content=pieces(), headers=JSON_TYPE)
+    assert "nothing of the body came" in detail
 
 
 # --- spans as columns --------------------------------------------------------------------
