@@ -70,9 +70,13 @@ async def ask(
     method: str = "GET",
     headers: Any = (),
     body: bytes | Iterable[bytes] = b"",
+    *,
+    leave: bool = False,
     **more: Any,
 ) -> Reply:
-    """One request. `body` may come in pieces; `more` overrides what the scope says."""
+    """One request. `body` may come in pieces; `more` overrides what the scope says. With
+    `leave` the caller is gone once the answer has begun.
+    """
     pieces = iter([body] if isinstance(body, bytes) else body)
     status, answered, out, whole = 0, {}, bytearray(), False
 
@@ -99,7 +103,7 @@ async def ask(
         else:
             out.extend(message.get("body", b""))
             whole = not message.get("more_body", False)
-            if whole:
+            if whole or leave:
                 answered_whole.set()
 
     await app(_scope("http", target, headers, method=method, **more), receive, send)

@@ -173,8 +173,12 @@ EXAMPLES: dict[str, Example] = {
     "state.delete": Example(),
     "state.listed": Example(),
     "state.resume": Example(),
+    "live.events": Example("idle=0.01"),
+    "live.schema": Example(),
     "leases.take": Example(body={"holder": "me"}),
     "leases.release": Example(setup=_lease),
+    "live.events": Example("session={session}"),
+    "live.schema": Example(),
     "finding.search": Example("q=hello"),
     "finding.audit": Example(),
     "finding.figures": Example(),
@@ -196,6 +200,8 @@ EXAMPLES: dict[str, Example] = {
     "tokens.create": Example(body={"name": "new", "scopes": ["admin"]}),
     "tokens.revoke": Example(),
 }
+STREAMS = {"live.events"}
+"""What goes on until the caller leaves."""
 WELL = {"exports.source": (404,)}
 """Statuses of what goes well otherwise: a session that was not imported has no source."""
 
@@ -228,14 +234,14 @@ async def call_route(
 ) -> Reply:
     """Ask a route as its example says."""
     example = EXAMPLES[route.name]
-    target = _filled(route.path, ids) + (f"?{example.query}" if example.query else "")
+    target = _filled(route.path + (f"?{example.query}" if example.query else ""), ids)
     headers = {**(bearer(token) if token else {}), **(extra or {})}
     body = b""
     if example.body is not None:
         headers["content-type"] = "application/json"
         text = json.dumps(example.body).replace("{user}", f"user-{next(_users)}")
         body = text.encode()
-    return await ask(guard, target, route.method, headers, body)
+    return await ask(guard, target, route.method, headers, body, leave=route.name in STREAMS)
 
 
 @pytest.fixture
@@ -398,6 +404,7 @@ FOREIGN: tuple[tuple[str, str, Any], ...] = (
     ("finding.usage", "project=theirs", None),
     ("exports.trajectories", "project=theirs", None),
     ("exports.trajectories", "session={session}", None),
+    ("live.events", "session={session}", None),
     ("sessions.create", "", {"project": "theirs"}),
     ("sessions.at_address", "", {"frontend": "a", "user": "b", "project": "theirs"}),
     ("tokens.create", "", {"name": "x", "scopes": ["admin"], "project": "theirs"}),

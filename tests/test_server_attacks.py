@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 import clew
 from clew.access import Scope
 from clew.server import protocol
+from clew.server.security import CLOSED_TOKEN_ENDED
 from server import serving
 from test_security import ATTACKS, CLIMBING, LOOK_ALIKES
 
@@ -443,3 +447,86 @@ def test_nothing_here_rebuilds_objects_from_data() -> None:
                 continue
             found += [f"{file.name}:{node.lineno}" for name in names & REBUILDERS]
     assert found == []
+
+
+# --- streams -------------------------------------------------------------------------------
+
+
+def _live(there: There, token: str) -> ClientConnection:
+    host, port = _address(there)
+    return connect(
+        f"ws://{host}:{port}/api/v1/live",
+        subprotocols=[Subprotocol("clew.v1"), Subprotocol(f"clew.token.{token}")],
+        proxy=None,
+    )
+
+
+def _subscribe(socket: ClientConnection, session: str) -> None:
+    socket.send(json.dumps({"subscribe": {"session": session, "after": 0}}))
+
+
+def _code(socket: ClientConnection) -> int:
+    """What the server closes with, once it does."""
+    try:
+        while True:
+            socket.recv(timeout=20)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else 0
+
+
+def test_a_revoked_token_loses_its_stream(there: There) -> None:
+    """CVE-2026-40934 (Jupyter), on a socket that follows a session, and on its events."""
+    ledger = there.running.server.ledger
+    made = ledger.create_token("follower", [Scope.SESSION_READ, Scope.TRACE_READ])
+    session = ledger.create()
+    session.append({"role": "user", "content": "hello"})
+    with _live(there, made.token) as socket, there.client(token=made.token) as client:
+        assert socket.subprotocol == "clew.v1"
+        _subscribe(socket, session.id)
+        assert "following" in str(socket.recv(timeout=20))
+        target = f"/api/v1/live/events?session={session.id}"
+        with client.stream("GET", target) as events:
+            assert events.status_code == 200
+            ledger.revoke_token(made.info.id)
+            assert _code(socket) == CLOSED_TOKEN_ENDED
+            for _ in events.iter_bytes():  # comes to its end
+                pass
+    with pytest.raises(InvalidStatus) as refused, _live(there, made.token):
+        pass
+    assert refused.value.response.status_code == 401
+
+
+def test_no_stream_shows_another_project(there: There) -> None:
+    """CVE-2026-31950 (LibreChat): another's stream, by its id."""
+    ledger = there.running.server.ledger
+    theirs = ledger.create(project="theirs")
+    theirs.append({"role": "user", "content": "quicksilver"})
+    mine = ledger.create_token("mine", [Scope.SESSION_READ, Scope.TRACE_READ], project="mine")
+    with _live(there, mine.token) as socket:
+        _subscribe(socket, theirs.id)
+        assert _code(socket) == 4404
+    with _live(there, mine.token) as socket:
+        socket.send(json.dumps({"subscribe": "all"}))
+        assert theirs.id not in str(socket.recv(timeout=20))
+        theirs.append({"role": "user", "content": "quicksilver"})
+        own = ledger.create(project="mine")
+        own.append({"role": "user", "content": "mine"})
+        told = ""
+        while own.id not in told:
+            told = str(socket.recv(timeout=20))
+            assert "quicksilver" not in told
+    with there.client(token=mine.token) as client:
+        reply = client.get(f"/api/v1/live/events?session={theirs.id}")
+        assert reply.status_code == 404
+
+
+def test_a_stream_hears_so_much_and_no_more(there: There) -> None:
+    with _live(there, there.token) as socket:
+        with contextlib.suppress(ConnectionClosed):
+            socket.send("x" * 2_000_000)
+        assert _code(socket) == 1009
+    with _live(there, there.token) as socket:
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(1000):
+                socket.send('{"unsubscribe":"all"}')
+        assert _code(socket) == 4429
