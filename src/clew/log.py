@@ -238,7 +238,7 @@ def append(tx: Tx, head: Head, drafts: Sequence[Draft], *, save: bool = True) ->
         parent = ""
         chain = canonical.link(chain, header, draft.digest)
         messages += draft.kind == Kind.MESSAGE
-        turn += draft.role == "user"
+        turn += begins_turn(draft.kind, draft.role)
         rows.append(_entry_row(tx, head, seq, draft, chain, turn))
     if len(rows) == 1:
         tx.run("entry_add", **rows[0])
@@ -281,6 +281,13 @@ def _begin_line(tx: Tx, head: Head) -> str:
         parent_seq=place.seq if place else None,
     )
     return parent_name(Names(tx, head), place)
+
+
+def begins_turn(kind: str, role: str | None) -> bool:
+    """True for a prompt. What an agent noted of a sub-agent's prompts is none, nor is a record
+    that was not understood.
+    """
+    return role == "user" and kind == Kind.MESSAGE
 
 
 def turn_at(tx: Tx, project: int, place: Place | None) -> int:

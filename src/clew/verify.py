@@ -21,6 +21,7 @@ from clew.log import (
     Head,
     Names,
     Place,
+    begins_turn,
     entry_facts,
     parent_name,
     turn_at,
@@ -155,7 +156,7 @@ def _entries(tx: Tx, report: Report, head: Head) -> Iterator[str]:
                 yield f"entry {row[0]} was changed, moved or follows a changed one"
             chain, expected = bytes(row[13]), row[0] + 1
             messages += row[1] == "message"
-            if row[14] != turns.of(row[0], row[2]):
+            if row[14] != turns.of(row[0], row[1], row[2]):
                 yield f"entry {row[0]} is filed under turn {row[14]}; it belongs to {turns.now}"
         report.entries += len(rows)
         if len(rows) < PAGE:
@@ -182,10 +183,10 @@ class _Turns:
         self._tx, self._head, self._lines = tx, head, lines
         self.now = 0
 
-    def of(self, seq: int, role: str | None) -> int:
+    def of(self, seq: int, kind: str, role: str | None) -> int:
         if seq in self._lines:
             self.now = turn_at(self._tx, self._head.project, self._lines[seq])
-        self.now += role == "user"
+        self.now += begins_turn(kind, role)
         return self.now
 
 

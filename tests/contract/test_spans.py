@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+import threading
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,9 +15,6 @@ from clew import events
 from clew.log import look_head
 
 from .talk import behind, bot, file_of, result, turns, user
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 UNKNOWN: dict[str, Any] = {"input": None, "output": None, "attributes": {}}
 
@@ -373,6 +372,36 @@ def test_results_and_context_begin_no_turn(ledger: clew.Ledger) -> None:
     assert session.start_span("tool", "x").turn == 1
 
 
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "claude_code"
+
+
+@pytest.mark.inside
+@pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.glob("*.jsonl")))
+def test_imported_entries_have_turns_and_a_place_in_the_order(
+    ledger: clew.Ledger, name: str
+) -> None:
+    ledger.import_from(GOLDEN / name)
+    for info in ledger.sessions(spawned=True):
+        session = ledger.get(info.id)
+        found = items(ledger, session)
+        assert [item.sequence for item in found] == list(
+            range(found[0].sequence, found[0].sequence + len(found))
+        )
+        moves = [item for item in found if item.event is not None and item.event.kind == "head"]
+        assert len(moves) == len(session.moves())
+        on_path = {at for message in session.history() for at in message.at}
+        prompts = sum(
+            item.entry.position in on_path and item.entry.role == "user"
+            for item in found
+            if item.entry is not None and item.entry.kind == "message"
+        )
+        span = session.start_span("tool", "x", outcome="ok")
+        if info.forked_from is None:
+            assert span.turn == prompts
+        session.append(user("and on"))
+        assert session.start_span("tool", "x").turn == span.turn + 1
+
+
 @pytest.mark.inside
 def test_entries_and_events_share_one_order(ledger: clew.Ledger) -> None:
     session = ledger.create()
@@ -446,6 +475,29 @@ def test_filters_and_pages(ledger: clew.Ledger) -> None:
 def test_odd_filters_are_refused(ledger: clew.Ledger, odd: dict[str, Any]) -> None:
     with pytest.raises(clew.Invalid):
         ledger.create().spans(**odd)
+
+
+@pytest.mark.inside
+def test_many_threads_and_handles_keep_one_order(ledger: clew.Ledger) -> None:
+    session = ledger.create()
+
+    def work(name: str) -> None:
+        handle = ledger.get(session.id)
+        for number in range(8):
+            with handle.turn(name=name) as turn, turn.tool(f"{name}{number}") as call:
+                handle.append(user(f"{name} {number}"))
+                call.output = number
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = items(ledger, session)
+    assert [item.sequence for item in found] == list(range(1, 4 * 8 * 5 + 1))
+    assert {span.outcome for span in session.spans()} == {"ok"}
+    assert len(session.spans()) == 64
+    assert ledger.trace_failures == 0
 
 
 # --- what it cost ------------------------------------------------------------------------

@@ -238,7 +238,7 @@ select turn from entry where project = :project and session = :session and seq =
 
 -- name: entry_prompts
 select seq from entry where project = :project and session = :session and role = 'user'
-    and seq between :low and :high order by seq;
+    and kind = 'message' and seq between :low and :high order by seq;
 
 -- name: entry_set_turn
 update entry set turn = :turn where project = :project and session = :session
