@@ -25,7 +25,7 @@ from opentelemetry.trace import Link as SdkLink
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from clew.errors import Invalid
-from clew.otlp import jsonform, model, protobuf
+from clew.otlp import jsonform, model, protobuf, protobuf_writing
 from clew.otlp.model import Answer, Event, Link, OtlpSpan, Problem, Resource, Scope
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -301,20 +301,26 @@ def test_any_bytes_are_read_or_invalid(body: bytes) -> None:
 def test_what_google_reads_is_read(data: st.DataObject) -> None:
     """Fields in any order, twice, with others between them."""
     (span,) = data.draw(st.lists(otlp_spans, min_size=1, max_size=1))
-    body = protobuf._write_span(span)
+    body = protobuf_writing._write_span(span)
     fields = list(protobuf._fields(body, 0, len(body)))
     assert fields
     extra = b"\xc2\x3e\x03abc" + b"\xc8\x3e\x01" + b"\xd5\x3e\x00\x00\x00\x00"
-    wrapped = protobuf._block(0x0A, protobuf._block(0x12, protobuf._block(0x12, extra + body)))
+    wrapped = protobuf_writing._block(
+        0x0A, protobuf_writing._block(0x12, protobuf_writing._block(0x12, extra + body))
+    )
     theirs = ExportTraceServiceRequest.FromString(wrapped)
     assert theirs.resource_spans[0].scope_spans[0].spans[0].span_id.hex() == span.span_id
     assert protobuf.decode_request(wrapped).spans == [span]
 
 
 def in_span(*fields: bytes) -> bytes:
-    named = protobuf._block(0x0A, bytes.fromhex(TRACE)) + protobuf._block(0x12, bytes.fromhex(SPAN))
+    named = protobuf_writing._block(0x0A, bytes.fromhex(TRACE)) + protobuf_writing._block(
+        0x12, bytes.fromhex(SPAN)
+    )
     body = named + b"\x39" + b"\x01" * 8 + b"".join(fields)
-    return protobuf._block(0x0A, protobuf._block(0x12, protobuf._block(0x12, body)))
+    return protobuf_writing._block(
+        0x0A, protobuf_writing._block(0x12, protobuf_writing._block(0x12, body))
+    )
 
 
 def test_groups_and_unknown_fields_are_skipped() -> None:
@@ -393,7 +399,7 @@ def test_an_attribute_may_be_nested_so_deep_and_no_deeper(form: Any) -> None:
 def test_nesting_that_would_end_the_stack_is_refused() -> None:
     value = b""
     for _ in range(20_000):
-        value = b"\x2a" + protobuf._write_varint(len(value) + 1) + b"\x0a" + value
+        value = b"\x2a" + protobuf_writing._write_varint(len(value) + 1) + b"\x0a" + value
         value = value[: 1 << 16]
     tried(protobuf.decode_request, in_span(b"\x4a" + value))
     deep = b'{"resourceSpans":' + b"[" * 200_000

@@ -21,7 +21,7 @@ from asgi_caller import Reply, ask, bearer
 from clew import spans, telemetry
 from clew.access import Scope
 from clew.errors import Invalid, Unavailable
-from clew.otlp import jsonform, protobuf
+from clew.otlp import jsonform, protobuf, protobuf_writing
 from clew.otlp.model import OtlpSpan, Resource
 from clew.server.app import build
 from clew.server.otlp import inflated
@@ -259,8 +259,8 @@ def test_other_signals_are_taken_and_not_kept(ledger: clew.Ledger, path: str, fo
 
 
 def test_logs_sent_as_traces_are_told_where_they_belong(ledger: clew.Ledger) -> None:
-    record = protobuf._block(0x12, protobuf._block(0x12, b"\x09" + b"\1" * 8))
-    (reply,) = posted(ledger, protobuf._block(0x0A, record))
+    record = protobuf_writing._block(0x12, protobuf_writing._block(0x12, b"\x09" + b"\1" * 8))
+    (reply,) = posted(ledger, protobuf_writing._block(0x0A, record))
     assert reply.status == 400
     assert "/v1/logs" in protobuf.decode_problem(reply.body).message
 
