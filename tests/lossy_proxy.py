@@ -24,6 +24,7 @@ class LossyProxy:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.host = upstream.removeprefix("http://")
         self.seen: list[str] = []
+        self._open: list[socket.socket] = []
         self.lose: Callable[[str], bool] = lambda line: False
         self.refuse: Callable[[str], bytes | None] = lambda line: None
         threading.Thread(target=self._accept, daemon=True).start()
@@ -43,11 +44,31 @@ class LossyProxy:
                 if refusal is not None:
                     client.sendall(refusal)
                     continue
+                if b"upgrade: websocket" in request.lower():
+                    up.sendall(_for_host(request, self.host))
+                    self._pass_on(client, up)
+                    return
                 up.sendall(_for_host(request, self.host))
                 answer = _message(up)
                 if answer is None or self.lose(line):
                     return
                 client.sendall(answer)
+
+    def _pass_on(self, client: socket.socket, up: socket.socket) -> None:
+        """A connection that is no longer HTTP: bytes both ways, until it is cut."""
+        self._open += [client, up]
+        back = threading.Thread(target=_copy, args=(up, client), daemon=True)
+        back.start()
+        _copy(client, up)
+        back.join()
+
+    def cut(self) -> int:
+        """Cut every WebSocket; gives how many there were."""
+        cut, self._open = self._open, []
+        for each in cut:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        return len(cut) // 2
 
     def count(self, what: str) -> int:
         """How many requests had this in their line."""
@@ -63,6 +84,13 @@ class LossyProxy:
         trace: TracebackType | None,
     ) -> None:
         self._listener.close()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_RDWR)
 
 
 def once(what: str, times: int = 1) -> Callable[[str], bool]:

@@ -133,9 +133,7 @@ class AsyncLedger:
         self, after: Mapping[str, int] | None = None, *, idle: float | None = None
     ) -> AsyncIterator[AnyFrame]:
         """See `Ledger.follow`: `async for frame in ledger.follow()`."""
-        from clew import live
-
-        stream = live.astream(self.sync, after, idle)
+        stream = self.sync._afollow(after, idle)
         try:
             async for frame in stream:
                 yield frame

@@ -15,7 +15,7 @@ import pytest
 import clew
 import clew.aio
 from clew import frames
-from contract.talk import turns, user
+from contract.talk import inner, turns, user
 
 
 
@@ -99,7 +99,7 @@ def test_another_handle_is_heard(url: str) -> None:
 
         thread = threading.Thread(target=listen)
         thread.start()
-        while not reader._live()._followers:
+        while not inner(reader)._live()._followers:
             done.wait(0.01)
         first, second = writer.create(), writer.create()
         for _ in range(10):
@@ -134,6 +134,7 @@ def test_readers_that_are_cut_off_miss_nothing_while_others_write(ledger: clew.L
     assert seen == list(range(1, total + 1))
 
 
+@pytest.mark.inside
 def test_a_slow_reader_is_told_and_gets_everything(ledger: clew.Ledger) -> None:
     from clew.live import KEPT_FRAMES, everything
 
@@ -165,7 +166,7 @@ def test_a_confined_handle_hears_its_project_only(ledger: clew.Ledger) -> None:
     heard: list[str] = []
     thread = threading.Thread(target=lambda: heard.extend(f.session for f in stream))
     thread.start()
-    while not ledger._live()._followers:
+    while not inner(ledger)._live()._followers:
         pass
     ledger.create(project="theirs").append(user("secret"))
     mine = ours.create()

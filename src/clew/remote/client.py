@@ -187,10 +187,10 @@ class Client:
             except httpx.HTTPError as failed:
                 error, wait = failed, 0.0
                 safe = again or isinstance(failed, _NOT_SENT)
-            pause = max(wait, _pause(attempt))
-            if not safe or attempt == TRIES or time.monotonic() + pause > until:
+            seconds_off = max(wait, pause(attempt))
+            if not safe or attempt == TRIES or time.monotonic() + seconds_off > until:
                 raise self._lost(error, again) if error else self._error(answer)
-            time.sleep(pause)
+            time.sleep(seconds_off)
 
     def _request(
         self,
@@ -200,13 +200,7 @@ class Client:
         headers: Mapping[str, str],
         seconds: float | None,
     ) -> httpx.Request:
-        if self._http.is_closed:
-            raise ClewError(f"{self.url}: this ledger was closed: open it again")
-        if os.getpid() != self._pid:
-            raise ClewError(
-                f"{self.url}: this ledger was opened before a fork; its connections belong to "
-                "the parent: open it again in this process"
-            )
+        self.check_open()
         given = {**self._headers, **headers}
         if content:
             given["content-type"] = "application/json"
@@ -218,6 +212,16 @@ class Client:
             timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
         )
 
+    def check_open(self) -> None:
+        """Raise `ClewError` when these connections are closed, or another process's."""
+        if self._http.is_closed:
+            raise ClewError(f"{self.url}: this ledger was closed: open it again")
+        if os.getpid() != self._pid:
+            raise ClewError(
+                f"{self.url}: this ledger was opened before a fork; its connections belong to "
+                "the parent: open it again in this process"
+            )
+
     def _decoded(self, answer: httpx.Response, kind: type[T]) -> T:
         try:
             return wire.decode(answer.content, kind)
@@ -228,14 +232,17 @@ class Client:
             ) from None
 
     def _error(self, answer: httpx.Response) -> ClewError:
+        return self.error_of(answer.status_code, answer.content, answer.headers)
+
+    def error_of(self, status: int, content: bytes, headers: Mapping[str, str]) -> ClewError:
         """The error that an answer stands for."""
-        status = answer.status_code
         try:
-            return wire.error_of(wire.decode(answer.content, wire.Problem))
+            problem = wire.decode(content, wire.Problem)
+            return Unavailable(problem.detail) if status == 429 else wire.error_of(problem)
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass
         if 300 <= status < 400:
-            there = urlsplit(answer.headers.get("location", ""))
+            there = urlsplit(headers.get("location", ""))
             name = f"{there.scheme}://{there.netloc}" if there.netloc else "another path"
             return Unavailable(
                 f"{self.url} sends on to {name}: a token goes nowhere but where it was given for, "
@@ -304,7 +311,8 @@ def _checked_token(token: str) -> str:
 # --- trying again ------------------------------------------------------------------------
 
 
-def _pause(attempt: int) -> float:
+def pause(attempt: int) -> float:
+    """Seconds to wait after so many attempts."""
     usual: float = min(PAUSE_SECONDS * 2 ** (attempt - 1), PAUSE_SECONDS_MAX)
     return usual * random.uniform(0.5, 1.5)  # noqa: S311 - many clients must not come at once
 

@@ -216,7 +216,7 @@ class RemoteLedger(ledger.Ledger):
         """See `Ledger.follow`. A connection that breaks is made anew, and goes on where it was."""
         from clew.remote.following import Stream
 
-        return Stream(self._client, after, idle).frames()
+        return Stream(self._client, after, idle).read()
 
     # --- in and out ---
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -198,12 +198,24 @@ class Server:
             require(token, socket.scope)
             narrowed = dict(scope["headers"]).get(b"clew-project")
             handles = await self.handles_for(token, narrowed)
-        except (Refused, ClewError):
+        except (Refused, ClewError) as error:
             await receive()
-            await send({"type": "websocket.close", "code": 1008})
+            await _deny(error, scope, send)
             return
         handler: Callable[..., Awaitable[None]] = socket.handler
         await handler(self, handles, scope, receive, send)
+
+
+async def _deny(error: Exception, scope: Scope, send: Send) -> None:
+    """Answer a WebSocket's handshake with a problem."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+
+    async def told(message: MutableMapping[str, Any]) -> None:
+        await send({**message, "type": f"websocket.{message['type']}"})
+
+    await problems.answer(error, scope["clew.request"]).send(told)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

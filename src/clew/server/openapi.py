@@ -22,7 +22,8 @@ LEASE = {
 _ABOUT = (
     "The durable session ledger for LLM agents. Every answer to a write comes after its commit. "
     "Times are Unix milliseconds unless a name ends in another unit. Errors are "
-    "`application/problem+json`; their `type` is `urn:clew:problem:<name>`."
+    "`application/problem+json`; their `type` is `urn:clew:problem:<name>`. The header "
+    "`Clew-Project`, a percent-encoded name, confines a request to one project."
 )
 
 Schema = dict[str, Any]
