@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 import clew
+from clew import frames
 from clew.access import Scope
 from clew.server import protocol
 from clew.server.security import CLOSED_TOKEN_ENDED
@@ -518,6 +519,35 @@ def test_no_stream_shows_another_project(there: There) -> None:
     with there.client(token=mine.token) as client:
         reply = client.get(f"/api/v1/live/events?session={theirs.id}")
         assert reply.status_code == 404
+
+
+def test_what_runs_is_told_only_to_whoever_may_read_traces(there: There) -> None:
+    """Every frame needs `session:read`, a frame of a span `trace:read` too."""
+    ledger = there.running.server.ledger
+    session = ledger.create()
+    kinds: dict[bool, set[str]] = {}
+    for traces in (True, False):
+        scopes = [Scope.SESSION_READ, *([Scope.TRACE_READ] if traces else [])]
+        token = ledger.create_token("reader", scopes).token
+        with _live(there, token) as socket:
+            _subscribe(socket, session.id)
+            span = session.start_span("tool", "look", input={})
+            session.update_span(span.id, outcome="ok")
+            last = session.append({"role": "user", "content": "done"})
+            kinds[traces] = set()
+            while True:
+                frame = json.loads(socket.recv(timeout=20))
+                kinds[traces].add(frame["type"])
+                if frame["type"] == "entry" and frame["entry"]["seq"] == last.seq:
+                    break
+    assert {"tool_trace_start", "tool_trace_finish", "entry"} <= kinds[True]
+    assert kinds[False] == {"following", "entry"}
+    spans = {kind.__struct_config__.tag for kind in _below(frames.SpanFrame)}
+    assert spans == frames.TRACES
+
+
+def _below(kind: type[Any]) -> set[type[Any]]:
+    return {each for one in kind.__subclasses__() for each in ({one} | _below(one))}
 
 
 def test_a_stream_hears_so_much_and_no_more(there: There) -> None:
