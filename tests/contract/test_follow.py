@@ -18,7 +18,6 @@ from clew import frames
 from contract.talk import inner, turns, user
 
 
-
 def _types(found: list[Any]) -> list[str]:
     return [str(frame.__struct_config__.tag) for frame in found]
 
