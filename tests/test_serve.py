@@ -128,6 +128,20 @@ def test_the_token_is_shown_once_and_goes_on_opening(tmp_path: Path) -> None:
         assert ledger.verify().ok
 
 
+def test_who_has_no_token_is_told_how_to_get_one(tmp_path: Path) -> None:
+    db = tmp_path / "ledger.db"
+    with serve(db) as served:
+        token = served.said(TOKEN)
+        served.stop()
+    with clew.open(db) as ledger:
+        ledger.revoke_token(token.split("_")[1])
+    with serve(db) as served:
+        assert served.said(re.compile("clew token create"))
+        with _client(served, token) as client:
+            assert client.get("/api/v1/sessions").status_code == 401
+        assert served.stop() == 0
+
+
 def test_what_was_accepted_is_finished(tmp_path: Path) -> None:
     """A request whose head was taken before the signal is answered after it."""
     db = tmp_path / "ledger.db"

@@ -89,6 +89,7 @@ def serve(
     if (tls_cert is None) != (tls_key is None):
         raise Invalid("give --tls-cert and --tls-key, or neither")
     from clew import access
+    from clew.canonical import now_ms
     from clew.server.run import Running, log_to
     from clew.server.run import serve as run
     from clew.server.security import check_bind
@@ -104,6 +105,8 @@ def serve(
             made = access.first(ledger)
             if made is not None:
                 output.say(f"clew: access token, shown this once: {made.token}")
+            elif all(info.state(now_ms()) != "valid" for info in access.listed(ledger)):
+                output.say("clew: nobody has a valid token: `clew token create NAME` makes one")
 
         files = None if tls_cert is None else (str(tls_cert), str(tls_key))
         running = Running(ledger, settings, host=host, port=port, certificate=files, on_start=told)
