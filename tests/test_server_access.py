@@ -177,8 +177,6 @@ EXAMPLES: dict[str, Example] = {
     "live.schema": Example(),
     "leases.take": Example(body={"holder": "me"}),
     "leases.release": Example(setup=_lease),
-    "live.events": Example("session={session}"),
-    "live.schema": Example(),
     "finding.search": Example("q=hello"),
     "finding.audit": Example(),
     "finding.figures": Example(),
