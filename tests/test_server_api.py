@@ -366,6 +366,19 @@ def test_history_far_apart(one: Asker) -> None:
     path = one.session(*(user(f"m{n}") for n in range(500)))
     found = one.pages(f"{path}/history", 99)
     assert [message["at"][0]["seq"] for message in found] == list(range(1, 501))
+    for list_ in ("entries", "path"):
+        for limit in (99, 100, 500, 1000):
+            log = one.pages(f"{path}/{list_}", limit)
+            assert [entry["seq"] for entry in log] == list(range(1, 501))
+
+
+def test_big_entries_make_a_page_end_early(one: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clew.server.api.entries.PAGE_BYTES", 5000)
+    path = one.session(*(user("x" * 2000) for _ in range(4)), user("y" * 9000), user("z"))
+    for list_ in ("entries", "path"):
+        page = one("GET", f"{path}/{list_}", limit=1000)
+        assert [entry["seq"] for entry in page["items"]] == [1, 2]
+        assert [entry["seq"] for entry in one.pages(f"{path}/{list_}", 1000)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_search_comes_in_pages(one: Asker) -> None:

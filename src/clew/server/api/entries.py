@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import UnsetType
@@ -13,19 +14,53 @@ from clew.log import Names, look_head
 from clew.model import Entry, Message, Position
 from clew.moves import ANY
 from clew.server.call import Call
-from clew.server.paging import cursor, page, place
+from clew.server.paging import cursor, place
 from clew.session import Session
 from clew.view import View
+
+PAGE_BYTES = 16 * 1024 * 1024
+"""Bodies of one page: big ones make it end early."""
+READ_AT_ONCE = 100
 
 
 async def listed(call: Call) -> wire.Page[wire.Entry]:
     """The session's own log. The cursor is the last entry's number."""
     query: wire.EntriesQuery = call.query
     last = place(query.cursor, tuple[int])
+    start = last[0] if last else query.after
     session = await call.session()
-    found = await session.entries(after=last[0] if last else query.after, limit=query.limit + 1)
-    cut = page(found, query.limit, lambda entry: (entry.seq,))
-    return wire.Page(list(map(wire.entry, cut.items)), cut.next)
+    return await asyncio.to_thread(_own_log, session.sync, start, query.limit)
+
+
+def _own_log(session: Session, start: int, limit: int) -> wire.Page[wire.Entry]:
+    with session._read() as tx:
+        head = look_head(tx, session._key)
+
+        def read(last: Entry | None, count: int) -> list[Entry]:
+            return reading.own_log(tx, head, last.seq if last else start, count)
+
+        found, more = _bounded(read, limit)
+    return wire.Page(list(map(wire.entry, found)), cursor(found[-1].seq) if more else None)
+
+
+def _bounded(
+    read: Callable[[Entry | None, int], list[Entry]], limit: int
+) -> tuple[list[Entry], bool]:
+    """Up to `limit` entries that `read` gives from behind the last one on, no more than fit into
+    a page unless it is a single one, and whether there are more.
+    """
+    found: list[Entry] = []
+    size = 0
+    while True:
+        wanted = min(limit + 1 - len(found), READ_AT_ONCE)
+        some = read(found[-1] if found else None, wanted)
+        for entry in some:
+            size += len(entry.body or b"")
+            if len(found) == limit or (found and size > PAGE_BYTES):
+                return found, True
+            found.append(entry)
+        if len(some) < wanted:
+            return found, False
 
 
 async def append(call: Call, body: wire.Append) -> wire.Appended:
@@ -103,13 +138,19 @@ def _on_path(
     session: Session, last: tuple[Position, Position] | None, limit: int
 ) -> wire.Page[wire.Entry]:
     with session._read() as tx:
-        here, after = look_head(tx, session._key).place, None
+        here, start = look_head(tx, session._key).place, None
         if last is not None:
-            here, after = (moves.place_of(tx, session._project, at) for at in last)
-        found = reading.path_page(tx, here, after, limit + 1)
+            here, start = (moves.place_of(tx, session._project, at) for at in last)
+
+        def read(before: Entry | None, count: int) -> list[Entry]:
+            after = moves.place_of(tx, session._project, before.position) if before else start
+            return reading.path_page(tx, here, after, count)
+
+        found, more = _bounded(read, limit)
         head = Names(tx).position(here)
-    cut = page(found, limit, lambda entry: (head, entry.position))
-    return wire.Page(list(map(wire.entry, cut.items)), cut.next)
+    return wire.Page(
+        list(map(wire.entry, found)), cursor(head, found[-1].position) if more else None
+    )
 
 
 async def tail(call: Call) -> wire.Messages:
