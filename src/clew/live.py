@@ -174,7 +174,7 @@ class Follower:
         cursors, stands, late = {}, {}, []
         with self._ledger._database.read() as tx:
             for key, id, top in tx.all("head_sequences", project=self._ledger._scope):
-                if after is None and key in self._cursors:
+                if key in self._cursors and id not in (after or ()):
                     stands[id] = self._cursors[key]  # it is told on from where it is
                     continue
                 cursors[key] = stands[id] = at = top if after is None else after.get(id, 0)
