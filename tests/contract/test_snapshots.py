@@ -56,7 +56,6 @@ def test_what_equals_the_current_one_is_not_stored_again(ledger: clew.Ledger) ->
     assert third.version == 3
 
 
-@pytest.mark.inside
 def test_a_big_state_is_stored_once(ledger: clew.Ledger) -> None:
     session = ledger.create()
     big = {"text": "é" * 50_000}
@@ -193,7 +192,6 @@ def test_a_compaction_leaves_the_state(ledger: clew.Ledger) -> None:
     assert session.view().repaired == ()
 
 
-@pytest.mark.inside
 @pytest.mark.parametrize(
     "state",
     [None, math.nan, {"a": [math.inf]}, {"a": object()}, "\ud800", {"a": "\udfff"}, 10**5000],
@@ -244,7 +242,6 @@ def test_a_lease_and_an_archive_hold(
         verb(ledger.get(session.id))
 
 
-@pytest.mark.inside
 def test_erase_takes_the_states_and_leaves_nothing_to_guess_from(
     ledger: clew.Ledger, url: str
 ) -> None:
@@ -266,7 +263,6 @@ def test_erase_takes_the_states_and_leaves_nothing_to_guess_from(
         assert b"zebra" not in file.read_bytes()
 
 
-@pytest.mark.inside
 def test_a_branch_keeps_the_state_that_it_shares(ledger: clew.Ledger) -> None:
     session = ledger.create()
     session.snapshot("shared")

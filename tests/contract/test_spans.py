@@ -14,7 +14,7 @@ import clew
 from clew import events
 from clew.log import look_head
 
-from .talk import behind, bot, file_of, result, turns, user
+from .talk import behind, bot, file_of, inner, result, turns, user
 
 UNKNOWN: dict[str, Any] = {"input": None, "output": None, "attributes": {}}
 
@@ -68,8 +68,9 @@ def facts(span: clew.Span) -> dict[str, Any]:
 
 def items(ledger: clew.Ledger, session: clew.Session) -> list[events.Item]:
     """The session's entries and events in their one order."""
-    with ledger._database.read() as tx:
-        return events.since(tx, look_head(tx, session._key), 0, 10_000)
+    near = inner(ledger)
+    with near._database.read() as tx:
+        return events.since(tx, look_head(tx, near.get(session.id)._key), 0, 10_000)
 
 
 # --- every field -------------------------------------------------------------------------
@@ -96,7 +97,6 @@ def test_a_tool_trace_has_every_field(ledger: clew.Ledger) -> None:
     assert whole.late is None
 
 
-@pytest.mark.inside
 def test_a_model_call_has_every_field(ledger: clew.Ledger) -> None:
     session = ledger.create()
     span = session.start_span("model", "chat", **MODEL)
@@ -120,7 +120,6 @@ def test_the_tier_follows_from_the_score(ledger: clew.Ledger, score: int, tier: 
     assert session.start_span("model", "m", complexity=score, tier="own").tier == "own"
 
 
-@pytest.mark.inside
 def test_what_nobody_told_stays_unknown(ledger: clew.Ledger) -> None:
     told = facts(ledger.create().start_span("other", "x"))
     known = {"id", "session", "kind", "name", "turn", "ordinal", "sequence", "status"}
@@ -143,7 +142,6 @@ def test_an_unknown_id_is_not_found(ledger: clew.Ledger) -> None:
             session.update_span(id)
 
 
-@pytest.mark.inside
 def test_an_empty_update_gives_the_row_and_records_nothing(ledger: clew.Ledger) -> None:
     session = ledger.create()
     span = session.start_span("tool", "x", chat="c")
@@ -153,7 +151,6 @@ def test_an_empty_update_gives_the_row_and_records_nothing(ledger: clew.Ledger) 
     assert len(items(ledger, session)) == before
 
 
-@pytest.mark.inside
 def test_the_same_outcome_again_changes_nothing_and_another_is_a_conflict(
     ledger: clew.Ledger,
 ) -> None:
@@ -169,7 +166,6 @@ def test_the_same_outcome_again_changes_nothing_and_another_is_a_conflict(
     assert len(items(ledger, session)) == count
 
 
-@pytest.mark.inside
 def test_what_comes_after_giving_up_is_kept_as_late(ledger: clew.Ledger) -> None:
     session = ledger.create()
     span = session.start_span("tool", "x")
@@ -197,7 +193,6 @@ def test_waiting_for_a_person_and_going_on(ledger: clew.Ledger) -> None:
     assert session.update_span(span.id, waiting=True).status == "denied"
 
 
-@pytest.mark.inside
 def test_an_outcome_may_be_given_at_the_start(ledger: clew.Ledger) -> None:
     session = ledger.create()
     span = session.start_span("command", "make", outcome="ok", output="done")
@@ -249,7 +244,6 @@ def draft(id: str, kind: str = "tool", **values: Any) -> clew.SpanDraft:
     return clew.SpanDraft(kind, "x", values, id)
 
 
-@pytest.mark.inside
 def test_recording_again_records_nothing(ledger: clew.Ledger) -> None:
     session = ledger.create()
     made = [draft(f"s{n}", outcome="ok", latency_ms=n) for n in range(5)]
@@ -402,7 +396,6 @@ def test_imported_entries_have_turns_and_a_place_in_the_order(
         assert session.start_span("tool", "x").turn == span.turn + 1
 
 
-@pytest.mark.inside
 def test_entries_and_events_share_one_order(ledger: clew.Ledger) -> None:
     session = ledger.create()
     session.append(user("1"))
@@ -425,8 +418,10 @@ def test_entries_and_events_share_one_order(ledger: clew.Ledger) -> None:
         (6, 3),
         (7, "finish"),
     ]
-    with ledger._database.read() as tx, pytest.raises(clew.Invalid, match="begin again from 0"):
-        events.since(tx, look_head(tx, session._key), 8, 10)
+    near = inner(ledger)
+    place = near.get(session.id)._key
+    with near._database.read() as tx, pytest.raises(clew.Invalid, match="begin again from 0"):
+        events.since(tx, look_head(tx, place), 8, 10)
 
 
 # --- listing -----------------------------------------------------------------------------
@@ -459,7 +454,6 @@ def test_filters_and_pages(ledger: clew.Ledger) -> None:
     assert paged == made
 
 
-@pytest.mark.inside
 @pytest.mark.parametrize(
     "odd",
     [
@@ -477,7 +471,6 @@ def test_odd_filters_are_refused(ledger: clew.Ledger, odd: dict[str, Any]) -> No
         ledger.create().spans(**odd)
 
 
-@pytest.mark.inside
 def test_many_threads_and_handles_keep_one_order(ledger: clew.Ledger) -> None:
     session = ledger.create()
 
@@ -514,7 +507,6 @@ def total(ledger: clew.Ledger) -> tuple[int, int, int, int]:
     )
 
 
-@pytest.mark.inside
 def test_a_price_gives_the_cost_and_without_one_it_stays_unknown(ledger: clew.Ledger) -> None:
     session = ledger.create()
     tokens: dict[str, Any] = {"tokens_in": 1_000_000, "tokens_out": 0, "outcome": "ok"}
@@ -606,7 +598,6 @@ def test_only_what_ended_counts_and_what_ends_late_counts_too(ledger: clew.Ledge
 # --- bodies ------------------------------------------------------------------------------
 
 
-@pytest.mark.inside
 def test_big_bodies_go_by_blob_and_come_back_as_they_are(ledger: clew.Ledger) -> None:
     session = ledger.create()
     big = {"text": "häßlich \u2028 \x00 '\"\\ " * 1000, "n": [1.5, -0.0, 2**53]}
@@ -640,7 +631,6 @@ ODD_CONTENT = [
 ]
 
 
-@pytest.mark.inside
 @pytest.mark.parametrize("content", ODD_CONTENT, ids=repr)
 def test_odd_content_is_kept(ledger: clew.Ledger, content: Any) -> None:
     session = ledger.create()
@@ -736,7 +726,6 @@ def test_an_unknown_kind_is_refused(ledger: clew.Ledger, kind: Any) -> None:
         ledger.create().start_span(kind, "x")
 
 
-@pytest.mark.inside
 @pytest.mark.parametrize("id", ["a\0b", "\ud800", "x" * 600, 5])
 def test_an_odd_id_is_refused(ledger: clew.Ledger, id: Any) -> None:
     session = ledger.create()
@@ -786,7 +775,6 @@ def test_an_erased_session_takes_none(ledger: clew.Ledger) -> None:
 WORDS = ("zebraname", "zebrainput", "zebraoutput", "zebraerror", "zebrachat", "zebrabatch")
 
 
-@pytest.mark.inside
 def test_erase_leaves_no_word_of_a_span(ledger: clew.Ledger, url: str) -> None:
     kept, gone = ledger.create(), ledger.create()
     kept.start_span("tool", "keptname", input="keptinput", outcome="ok")
@@ -880,7 +868,6 @@ def test_stats_count_spans(ledger: clew.Ledger) -> None:
     assert ledger.stats().spans_running == 1
 
 
-@pytest.mark.inside
 @pytest.mark.damaged
 @pytest.mark.parametrize(
     "statement",
