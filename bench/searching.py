@@ -26,7 +26,7 @@ import clew
 from bench import corpus, ledgers
 from bench.harness import Figure, Options, measure, percentile
 from clew.drafts import message_draft
-from clew.session import ANY
+from clew.moves import ANY
 
 TITLE = "searching: full text"
 MESSAGES = 200_000
