@@ -22,8 +22,8 @@ import msgspec
 from clew import access, audit, canonical, checkpoints, moves, names, owners, reading, tokens
 from clew.db import Database, Tx
 from clew.db.database import Job
-from clew.errors import Invalid, NotFound, Stale
-from clew.log import lock_head, read_head, save_head
+from clew.errors import Invalid, NotFound
+from clew.log import lock_head
 from clew.model import JSON, AuditRecord, Results, SessionInfo
 from clew.owners import Owner
 from clew.session import Session
@@ -405,24 +405,9 @@ class Ledger:
 
     def backup(self, path: str | os.PathLike[str]) -> Path:
         """Copy the ledger into a new SQLite file while others write; gives its path."""
-        if self._scope is not None:
-            raise Invalid(
-                f"a backup holds every project, and this handle is confined to "
-                f"{self._project_name!r}: open the ledger without project="
-            )
-        target = Path(path)
-        if target.exists():
-            raise Invalid(f"{target} exists already: name a file that does not")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{canonical.new_id()}")
-        try:
-            self._database.backup(str(part))
-            part.rename(target)
-        finally:
-            part.unlink(missing_ok=True)
-        if self._database.writable:
-            self._run(lambda tx: self._note_backup(tx, target), 0)
-        return target
+        from clew.care import backup
+
+        return backup(self, Path(path))
 
     def gc(self, *, dry_run: bool = True, now_ms: int | None = None) -> Collected:
         """Apply each project's retention rule; with `dry_run` only say what would happen."""
@@ -438,21 +423,15 @@ class Ledger:
 
     def pin(self, session: str, pinned: bool = True) -> None:
         """Keep a session whatever the retention rule says."""
-        handle = self.get(session)
+        from clew.care import pin
 
-        def unit(tx: Tx) -> None:
-            tx.run("session_pin", session=handle._key, pinned=int(pinned))
-            head = read_head(tx, handle._key)
-            audit.record(tx, head, self.actor, "pin" if pinned else "unpin")
-            save_head(tx, head)
-
-        self._run(unit, handle._key)
+        pin(self, self.get(session), pinned)
 
     def archive(self, session: str, archived: bool = True) -> None:
         """Take a session out of use: it can be read and searched, and not written."""
-        handle = self.get(session)
-        status = "archived" if archived else "open"
-        self._run(lambda tx: self._set_status(tx, handle, status), handle._key)
+        from clew.care import archive
+
+        archive(self, self.get(session), archived)
 
     def create_token(
         self,
@@ -640,15 +619,6 @@ class Ledger:
             raise Invalid(f"session id {id!r} is ambiguous ({some}…): give more of it")
         return str(rows[0][0]) if rows else id
 
-    def _set_status(self, tx: Tx, handle: Session, status: str) -> None:
-        if read_head(tx, handle._key).status == "erased":
-            raise Stale(f"session {handle.id} is erased: there is nothing to archive")
-        tx.run("session_status", session=handle._key, status="open")
-        head = lock_head(tx, handle._key)
-        audit.record(tx, head, self.actor, "archive" if status != "open" else "unarchive")
-        save_head(tx, head)
-        tx.run("session_status", session=handle._key, status=status)
-
     def _secret(self, name: str) -> bytes:
         """A random key that this ledger keeps to itself, made when it is first asked for."""
         fresh = secrets.token_hex(32)
@@ -660,10 +630,6 @@ class Ledger:
             return fresh if row is None else str(row[0])
 
         return bytes.fromhex(self._database.write(unit))
-
-    def _note_backup(self, tx: Tx, path: Path) -> None:
-        tx.run("meta_set", name=f"backup:{path.absolute()}", value=str(canonical.now_ms()))
-        self._record(tx, "backup", file=path.name)
 
     def _record(self, tx: Tx, action: str, **facts: JSON) -> None:
         """Put what concerns the whole ledger on the chain of this handle's project."""
