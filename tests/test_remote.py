@@ -32,6 +32,8 @@ from clew.remote.config import RemoteConfig
 from clew.remote.leases import RemoteLease
 from clew.remote.ledger import RemoteLedger
 from clew.remote.session import RemoteSession
+from clew.server.run import Running
+from clew.server.settings import ServerSettings
 from contract.talk import bot, call, inner, result, said, turns, user
 from lossy_proxy import LossyProxy, once
 
@@ -531,6 +533,44 @@ def test_what_cannot_be_followed_is_said(
         assert proxy.count("/live") == 2, "a refusal is not asked for again"
 
 
+def test_a_follower_outlives_its_server(tmp_path: Path) -> None:
+    with clew.open(f"sqlite:///{tmp_path / 'a.db'}") as near:
+        session, token = near.create(), remote_server.let_in(near)
+        session.append(user("a"))
+        port, heard, far = 0, [], None
+        for number in range(3):
+            running = Running(near, ServerSettings(), port=port)
+            thread = threading.Thread(target=running.run)
+            thread.start()
+            assert running.ready.wait(20)
+            if far is None:
+                port = int(running.url.rpartition(":")[2])
+                far = clew.open(running.url, token=token)
+                stream = far.follow({session.id: 0})
+            heard.append(next(stream).sequence)
+            running.stop()
+            thread.join(20)
+            session.append(user(str(number)))
+        assert heard == [1, 2, 3]
+        assert far is not None
+        far.close()
+
+
+def test_a_closed_ledger_follows_no_more(server_url: str, ledger: clew.Ledger) -> None:
+    session = ledger.create()
+    session.append(user("a"))
+    heard: list[int] = []
+    with clew.open(server_url) as far:
+        stream = far.follow({session.id: 0})
+        thread = threading.Thread(target=lambda: heard.extend(f.sequence for f in stream))
+        thread.start()
+        while not heard:
+            time.sleep(0.001)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert heard == [1]
+
+
 def test_a_revoked_token_follows_no_more(server_url: str, served: clew.Ledger) -> None:
     made = served.create_token("reader", ["session:read", "trace:read"])
     session = served.create()
@@ -739,6 +779,7 @@ def test_the_command_line_works_over_a_server(
     run("audit", "verify")
     assert _clew("--db", server_url, "trace", id, capsys=capsys)[0] == 1
     run("token", "list")
+    assert "compaction" in run("follow", id, "--after", "0", "--idle", "0.2", "--json")
     run("archive", id)
     code, _, err = _clew("--db", server_url, "import", str(tmp_path), capsys=capsys)
     assert code == 2

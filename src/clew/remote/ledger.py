@@ -33,6 +33,7 @@ from clew.verify import Report
 if TYPE_CHECKING:
     from clew.frames import AnyFrame
     from clew.gather import Imported
+    from clew.remote.following import Stream
     from clew.trajectories import Exported
 
 T = TypeVar("T")
@@ -66,6 +67,7 @@ class RemoteLedger(ledger.Ledger):
         # Nothing of a local ledger is set up: there is no database here.
         self._client = client
         self._handles = weakref.WeakValueDictionary()
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._runs = _Runs()
         self._prices = None
         self._lent = False
@@ -214,9 +216,7 @@ class RemoteLedger(ledger.Ledger):
         self, after: Mapping[str, int] | None = None, *, idle: float | None = None
     ) -> Iterator[AnyFrame]:
         """See `Ledger.follow`. A connection that breaks is made anew, and goes on where it was."""
-        from clew.remote.following import Stream
-
-        return Stream(self._client, after, idle).read()
+        return self._stream(after, idle).read()
 
     # --- in and out ---
 
@@ -417,7 +417,9 @@ class RemoteLedger(ledger.Ledger):
         self._do("/sync", wire.Health, again=True)
 
     def close(self) -> None:
-        """Give the connections back. Idempotent."""
+        """Give the connections back, and end what is followed. Idempotent."""
+        for stream in list(self._streams):
+            stream.stop()
         if not self._lent:
             self._client.close()
 
@@ -464,9 +466,16 @@ class RemoteLedger(ledger.Ledger):
     def _afollow(
         self, after: Mapping[str, int] | None, idle: float | None
     ) -> AsyncGenerator[AnyFrame]:
-        from clew.remote.following import Stream, astream
+        from clew.remote.following import astream
 
-        return astream(Stream(self._client, after, idle))
+        return astream(self._stream(after, idle))
+
+    def _stream(self, after: Mapping[str, int] | None, idle: float | None) -> Stream:
+        from clew.remote.following import Stream
+
+        made = Stream(self._client, after, idle)
+        self._streams.add(made)
+        return made
 
     async def _arun(self, unit: Callable[[Tx], T], order: int) -> T:
         """The same in a thread. A cancelled task waits for the outcome of its request."""
