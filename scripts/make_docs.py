@@ -6,7 +6,9 @@ A test compares the committed pages with what this gives, so they cannot drift.
 from __future__ import annotations
 
 import inspect
+import json
 import re
+import runpy
 import textwrap
 from enum import Enum
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 import clew
-from clew import errors
+from clew import errors, frames
 from clew.cli import main as command_line
 from clew.server.routes import ROUTES
 
@@ -51,6 +53,8 @@ def pages() -> dict[str, str]:
         "docs/reference/http.md": _page("The server's routes", _http()),
         "docs/reference/errors.md": _page("Errors", _errors()),
         "docs/reference/schema.md": _page("Tables", _schema()),
+        "docs/reference/frames.schema.json": _json(frames.schema()),
+        "docs/reference/frames.ts": _typescript(),
     }
 
 
@@ -60,6 +64,16 @@ def _page(title: str, sections: Iterator[str]) -> str:
 
 def _code(text: str, language: str = "text") -> str:
     return f"```{language}\n{text.strip()}\n```"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _typescript() -> str:
+    written = runpy.run_path(str(ROOT / "scripts" / "typescript.py"))["types"]
+    text: str = written(frames.schema()["$defs"], NOTICE)
+    return text
 
 
 def _command_line() -> Iterator[str]:

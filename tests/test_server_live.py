@@ -13,10 +13,11 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema_rs
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -29,7 +30,6 @@ from server import There, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from websockets.sync.client import ClientConnection
 
@@ -38,6 +38,7 @@ pytestmark = pytest.mark.inside
 HARD = bool(os.environ.get("CLEW_TORTURE"))
 CUTS, TOTAL = (100, 10_000) if HARD else (25, 800)
 PATIENCE = 20
+ROOT = Path(__file__).resolve().parent.parent
 TYPES = {kind.__struct_config__.tag for kind in frames.AnyFrame.__args__}
 
 
@@ -125,7 +126,7 @@ def test_every_type_of_frame_comes_as_it_happens_and_as_the_schema_says(
     with serving(ledger) as there:
         with there.client() as client:
             schema = client.get("/api/v1/live/schema.json").json()
-        valid = jsonschema.Draft202012Validator(schema)
+        valid = jsonschema_rs.validator_for(schema)
         with opened(there, {"session": session.id}) as link:
             valid.validate(word(link))
             valid.validate(until(link, "caught_up"))
@@ -142,6 +143,18 @@ def test_every_type_of_frame_comes_as_it_happens_and_as_the_schema_says(
     for frame in found:
         valid.validate(frame)
     assert {frame["type"] for frame in found} == TYPES
+
+
+def test_the_published_types_name_every_frame_and_every_field() -> None:
+    text = (ROOT / "docs" / "reference" / "frames.ts").read_text()
+    for name, told in frames.schema()["$defs"].items():
+        if "properties" not in told:
+            assert f"export type {name} = " in text
+            continue
+        body = text.partition(f"export interface {name} {{\n")[2].partition("\n}")[0]
+        for field in told["properties"]:
+            mark = "" if field in told.get("required", ()) else "?"
+            assert f"  {field}{mark}: " in body, f"{name}.{field}"
 
 
 def test_the_newest_state_comes_first_then_what_was_missed_then_what_happens(

@@ -17,7 +17,7 @@ from clew import checkpoints, reading, spans, wire
 from clew.db import Tx
 from clew.events import Item
 from clew.log import Head, Names, Place
-from clew.model import Checkpoint, Compaction, Entry, Event, Kind, Move, Outcome, Snapshot, Span
+from clew.model import Checkpoint, Compaction, Entry, Event, Kind, Move, Outcome, Snapshot
 
 VERSION: Final = 1
 """The version of the frames' form; it changes when a field changes its meaning."""
@@ -76,7 +76,7 @@ class SpanFrame(Frame, frozen=True, kw_only=True):
     the finish, unless `truncated`.
     """
 
-    span: Span
+    span: wire.Span
     truncated: bool = False
 
 
@@ -211,7 +211,7 @@ def _of_span(tx: Tx, head: Head, event: Event, where: dict[str, Any]) -> AnyFram
     else:
         span = spans.span_of(head.id, _then(row, said), bodies)
         kind = SpanUpdate if event.kind == "update" else _FINISHES.get(span.kind, SpanFinish)
-    frame: AnyFrame = kind(**where, span=span, truncated=big)  # type: ignore[assignment]
+    frame: AnyFrame = kind(**where, span=wire.span(span), truncated=big)  # type: ignore[assignment]
     return frame
 
 
