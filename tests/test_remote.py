@@ -11,6 +11,9 @@ import json
 import logging
 import os
 import random
+import signal
+import subprocess
+import sys
 import threading
 import time
 from itertools import islice
@@ -360,6 +363,47 @@ def test_spans_are_recorded_once(proxy: LossyProxy) -> None:
             ("tool", "ok"),
         ]
         assert far.trace_failures == 0
+
+
+KILLED = """
+import os, sys, clew
+session = clew.open(sys.argv[1]).get(sys.argv[2])
+with session.turn({"role": "user", "content": "go"}) as turn:
+    with turn.tool("deploy", call_id="c1"):
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_process_ran_over_the_network_is_given_up(
+    server_url: str, ledger: clew.Ledger
+) -> None:
+    session = ledger.create()
+    mine = session.start_span("tool", "mine")
+    killed = subprocess.run([sys.executable, "-c", KILLED, server_url, session.id], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert [span.status for span in session.spans()] == ["running"] * 3
+    found = session.resume()
+    assert [span.kind for span in found.interrupted] == ["turn"]
+    assert [span.status for span in session.spans()] == ["running", "abandoned", "abandoned"]
+    session.update_span(mine.id, outcome="ok")
+
+
+def test_a_closed_handle_gives_up_what_it_ran(server_url: str, ledger: clew.Ledger) -> None:
+    session = ledger.create()
+    with clew.open(server_url) as other:
+        other.get(session.id).start_span("tool", "left behind")
+        assert ledger.sweep() == 0
+    assert ledger.get(session.id).resume().calls == ()
+    assert [span.status for span in session.spans()] == ["abandoned"]
+
+
+def test_an_owner_that_did_not_sign_on_runs_nothing(ledger: clew.Ledger) -> None:
+    session = ledger.create()
+    assert isinstance(ledger, RemoteLedger)
+    body = {"spans": [{"kind": "tool", "name": "x"}], "owner": "nobody"}
+    with pytest.raises(clew.NotFound, match="sign"):
+        ledger._client.send("POST", f"/sessions/{session.id}/traces", dict, body)
+    assert session.spans() == []
 
 
 def test_a_turn_is_recorded_under_await(proxy: LossyProxy) -> None:
@@ -781,6 +825,9 @@ def test_the_command_line_works_over_a_server(
     run("token", "list")
     assert "compaction" in run("follow", id, "--after", "0", "--idle", "0.2", "--json")
     run("archive", id)
+    code, _, err = _clew("--db", server_url, "--project", "typo", "stats", capsys=capsys)
+    assert (code, ledger.projects()) == (2, ["default"])
+    assert "no project 'typo'" in err
     code, _, err = _clew("--db", server_url, "import", str(tmp_path), capsys=capsys)
     assert code == 2
     assert "server's machine" in err

@@ -57,10 +57,10 @@ class Setup:
         from clew.opening import is_remote
 
         url = self.url
-        if is_remote(url):
-            return clew.open(url, project=self.project, read_only=not write)
         if not create:
             self._expect(url)
+        if is_remote(url):
+            return clew.open(url, project=self.project, read_only=not write)
         return clew.open(
             url,
             project=self.project,
