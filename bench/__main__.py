@@ -29,6 +29,7 @@ BENCHES = (
     "startup",
     "spans",
     "serving",
+    "live",
     "otlp",
 )
 PROGRAMS = ("token_error",)
