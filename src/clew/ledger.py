@@ -25,7 +25,7 @@ from clew.db.database import Job
 from clew.errors import Invalid, NotFound
 from clew.log import lock_head
 from clew.model import JSON, AuditRecord, Results, SessionInfo
-from clew.owners import Owner
+from clew.owners import LedgerDesk, Owner
 from clew.session import Session
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Ledger:
         self._projects: dict[str, int] = {}
         self._handles: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
         self._searcher: Searcher | None = None
-        self._runs = Owner(self)
+        self._runs = Owner(LedgerDesk(self))
         self._shared = _Shared()
         self._lent = False
         self._scope = None if project is None else self._project_key(project)

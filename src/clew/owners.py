@@ -13,11 +13,11 @@ import socket
 import threading
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from clew import canonical, events, spans
+from clew import canonical, events, names, spans
 from clew.db import Tx
 from clew.errors import ClewError, NotFound
 from clew.log import Head, read_head
@@ -96,13 +96,60 @@ def is_gone(owner: Process, seen_ms: int) -> bool:
     return started is None or (started != "" and owner.started != "" and started != owner.started)
 
 
-class Owner:
-    """This ledger handle as an owner: its row is made with the first span, and its heart
-    beats while spans run.
-    """
+class Desk(Protocol):
+    """Where owners are known: a ledger, or a server's."""
+
+    def sign_on(self, id: str, process: Process) -> int:
+        """Make an owner known, or say that it still is there; gives the key of its row."""
+
+    def sign_off(self, id: str) -> None:
+        """Say that it runs nothing any more."""
+
+
+class LedgerDesk:
+    """The desk of a ledger that is open here."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+
+    def sign_on(self, id: str, process: Process) -> int:
+        """See `Desk`. Raises `Invalid` for names that no database holds."""
+        names.checked(id, "an owner's id", empty=False)
+        for what in ("host", "boot", "started"):
+            names.checked(getattr(process, what), f"an owner's {what}")
+        actor, now = self._ledger.actor, canonical.now_ms()
+        facts = {"host": process.host, "boot": process.boot, "started": process.started}
+
+        def unit(tx: Tx) -> int:
+            row = tx.one("owner_add", id=id, pid=process.pid, actor=actor, now=now, **facts)
+            assert row is not None  # noqa: S101 - an insert that returns
+            return int(row[0])
+
+        return self._ledger._database.write(unit)
+
+    def sign_off(self, id: str) -> None:
+        """See `Desk`."""
+        if self._ledger._database.writable:
+            now = canonical.now_ms()
+            self._ledger._database.write(lambda tx: tx.run("owner_left", id=id, boot=LEFT, now=now))
+
+    def key_of(self, id: str) -> int:
+        """The key of an owner that signed on. Raises `NotFound`."""
+        with self._ledger._database.read() as tx:
+            row = tx.one("owner_key", id=id)
+        if row is None:
+            raise NotFound(f"no owner {id!r} signed on here: do that before it runs anything")
+        return int(row[0])
+
+
+class Owner:
+    """This ledger handle as an owner: known from its first span on, and its heart beats while
+    spans run.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.id = canonical.new_id()
         self._key: int | None = None
         self._lock = threading.Lock()
         self._running: set[str] = set()
@@ -116,32 +163,16 @@ class Owner:
         if self._key is None:
             with self._lock:
                 if self._key is None:
-                    self._key = self._register()
+                    self._key = self._begin()
         return self._key
 
     def ready(self) -> None:
-        """Make its row, if there is none: that cannot be done inside a unit."""
+        """Sign on, if that was not done: it cannot be done inside a unit."""
         if self._key is None:
             self.key()
 
-    def _register(self) -> int:
-        process, id = here(), canonical.new_id()
-
-        def unit(tx: Tx) -> int:
-            row = tx.one(
-                "owner_add",
-                id=id,
-                host=process.host,
-                boot=process.boot,
-                pid=process.pid,
-                started=process.started,
-                actor=self._ledger.actor,
-                now=canonical.now_ms(),
-            )
-            assert row is not None  # noqa: S101 - an insert that returns
-            return int(row[0])
-
-        key = self._ledger._database.write(unit)
+    def _begin(self) -> int:
+        key = self._desk.sign_on(self.id, here())
         self._thread = threading.Thread(target=self._beat, name="clew-heartbeat", daemon=True)
         self._thread.start()
         return key
@@ -158,10 +189,7 @@ class Owner:
         while not self._closing.wait(BEAT_SECONDS):
             if self._running:
                 with contextlib.suppress(ClewError):
-                    self._ledger._database.write(self._seen)
-
-    def _seen(self, tx: Tx) -> None:
-        tx.run("owner_seen", owner=self._key, now=canonical.now_ms())
+                    self._desk.sign_on(self.id, here())
 
     def close(self) -> None:
         """Nothing runs here any more."""
@@ -169,12 +197,9 @@ class Owner:
         if self._thread is None:
             return
         self._thread.join()
-        if self._running and self._ledger._database.writable:
+        if self._running:
             with contextlib.suppress(ClewError):
-                self._ledger._database.write(self._left)
-
-    def _left(self, tx: Tx) -> None:
-        tx.run("owner_left", owner=self._key, boot=LEFT, now=canonical.now_ms())
+                self._desk.sign_off(self.id)
 
 
 def sweep(ledger: Ledger, session: int | None = None) -> int:

@@ -21,6 +21,7 @@ from clew.db import Tx
 from clew.erase import Erased
 from clew.errors import Forbidden, Invalid, NotFound, ReadOnly
 from clew.model import JSON, AuditRecord, Hit, Results, SessionInfo
+from clew.owners import Owner, Process
 from clew.remote import exporting
 from clew.remote.address import segment
 from clew.remote.client import ANSWER_SECONDS, Client, cursor
@@ -39,36 +40,34 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _Runs:
-    """What runs here, for the calls of `clew.tracing`. The server knows no process of ours, so
-    that nothing has to be told of one: a span ends when it is said to.
-    """
+class _Desk:
+    """The server's desk, for this process as an owner of spans."""
 
-    def __init__(self) -> None:
-        self.failures = 0
-        """Spans that could not be recorded."""
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
-    def ready(self) -> None:
-        """Nothing has to be made."""
+    def sign_on(self, id: str, process: Process) -> int:
+        """See `clew.owners.Desk`. The server keeps the key to itself."""
+        body = wire.OwnerPut(
+            host=process.host, boot=process.boot, pid=process.pid, started=process.started
+        )
+        self._client.send("PUT", f"/owners/{id}", wire.OwnerHeld, body, again=True)
+        return 0
 
-    def began(self, id: str) -> None:
-        """A span runs here."""
-
-    def ended(self, id: str) -> None:
-        """It does not any more."""
+    def sign_off(self, id: str) -> None:
+        """See `clew.owners.Desk`."""
+        self._client.send("DELETE", f"/owners/{id}", wire.Deleted, again=True)
 
 
 class RemoteLedger(ledger.Ledger):
     """A server's ledger; see `clew.Ledger`. Safe to share among threads."""
-
-    _runs: _Runs  # type: ignore[assignment]
 
     def __init__(self, client: Client) -> None:
         # Nothing of a local ledger is set up: there is no database here.
         self._client = client
         self._handles = weakref.WeakValueDictionary()
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
-        self._runs = _Runs()
+        self._runs = Owner(_Desk(client))
         self._prices = None
         self._lent = False
         me = _me(client)
@@ -421,6 +420,7 @@ class RemoteLedger(ledger.Ledger):
         for stream in list(self._streams):
             stream.stop()
         if not self._lent:
+            self._runs.close()
             self._client.close()
 
     # --- inside ---

@@ -403,10 +403,6 @@ class RemoteSession(Session):
             body = wire.Replace(messages=sent.messages, messages_base64=sent.messages_base64)
         return self._write(self._unit("POST", f"/{action}", Move, body)), range(0)
 
-    def _start_unit(self, draft: SpanDraft) -> Unit[Span]:
-        insert = self._insert_unit([draft], None)
-        return lambda tx: insert(tx)[0]
-
     def _insert_unit(self, drafts: Sequence[SpanDraft], owner: int | None) -> Unit[list[Span]]:
         if not drafts:
             return lambda _tx: []
@@ -414,14 +410,25 @@ class RemoteSession(Session):
             {**_told(draft.values), "kind": draft.kind, "name": draft.name, "id": draft.id}
             for draft in drafts
         ]
-        ask = self._unit("POST", "/traces", _Recorded, {"spans": told}, again=True)
+        # An owner is known to the server by the id under which it signed on.
+        runs = None if owner is None else self._ledger._runs.id
+        body = {"spans": told, "owner": runs}
+        ask = self._unit("POST", "/traces", _Recorded, body, again=True)
         return lambda tx: ask(tx).spans
 
     def _update_unit(self, id: str, changes: dict[str, Any]) -> Unit[Span]:
         told = _told(spans.checked(changes))
         path = f"/traces/{segment(id, 'a span')}"
         # Ending a span a second time in the same way is nothing.
-        return self._unit("PATCH", path, Span, told, again="outcome" in told)
+        ask = self._unit("PATCH", path, Span, told, again="outcome" in told)
+
+        def unit(tx: Tx) -> Span:
+            span = ask(tx)
+            if "outcome" in told:
+                self._ledger._runs.ended(id)
+            return span
+
+        return unit
 
 
 def place(at: At) -> str | None:

@@ -21,6 +21,7 @@ from clew.server.api import (
     exports,
     finding,
     leases,
+    owners,
     pointers,
     sessions,
     state,
@@ -147,6 +148,8 @@ ROUTES: tuple[Route, ...] = (
     # --- what runs
     _get(f"{_S}/traces", Scope.TRACE_READ, traces.listed, Page[wire.Span], "Its spans, in the order in which they began.", wire.TracesQuery),
     _do("POST", f"{_S}/traces", Scope.TRACE_WRITE, traces.record, wire.Spans, "Record spans that start, or that are told whole.", wire.SpanStarts, status=201),
+    _do("PUT", f"{API}/owners/{{owner}}", Scope.TRACE_WRITE, owners.put, wire.OwnerHeld, "Sign on as the process that runs spans, or give a sign of life.", wire.OwnerPut, mutates=False),
+    _do("DELETE", f"{API}/owners/{{owner}}", Scope.TRACE_WRITE, owners.delete, wire.Deleted, "Sign off: what still runs is given up.", mutates=False),
     _get(f"{_S}/traces/tree", Scope.TRACE_READ, traces.as_tree, wire.Tree, "All of its spans as columns, without bodies.", wire.TreeQuery),
     _get(f"{_S}/traces/otlp", Scope.TRACE_READ, otlp.exported, dict[str, Any], "Its spans with their bodies, as OpenTelemetry has them.", wire.PageQuery),
     _get(f"{_S}/traces/{{span}}", Scope.TRACE_READ, traces.get, wire.Span, "One span with its bodies, by id or `@sequence`."),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import uvicorn
 
-from clew.errors import Invalid
+from clew.errors import ClewError, Invalid
 from clew.server import logs
 from clew.server.app import Server, guarded
 from clew.server.protocol import uvicorn_options
@@ -34,6 +34,8 @@ GRACE_SECONDS = 30
 """What was accepted has so long to be answered."""
 KEEP_ALIVE_SECONDS = 30
 THREADS = 16
+SWEEP_SECONDS = 30
+"""How often what nobody runs any more is given up."""
 
 
 class Running(uvicorn.Server):
@@ -67,6 +69,7 @@ class Running(uvicorn.Server):
         )
         super().__init__(config)
         self._on_start = on_start
+        self._sweeping: asyncio.Task[None] | None = None
         self.url = ""
         self.ready = threading.Event()
 
@@ -80,13 +83,23 @@ class Running(uvicorn.Server):
             return
         name = self.servers[0].sockets[0].getsockname()
         host = f"[{name[0]}]" if ":" in name[0] else name[0]
+        if self.server.ledger._database.writable:
+            self._sweeping = asyncio.create_task(self._sweep())
         self.url = f"{'https' if self.config.ssl else 'http'}://{host}:{name[1]}"
         if self._on_start is not None:
             self._on_start(self.url)
         self.ready.set()
 
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            with contextlib.suppress(ClewError):
+                await asyncio.to_thread(self.server.ledger.sweep)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell streams to end, answer what was accepted, and go."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         self.server.stopping.set()
         await self.server.streams.end()
         await super().shutdown(sockets)

@@ -85,9 +85,30 @@ class SpanStart(SpanChanges, kw_only=True):
 
 
 class SpanStarts(Request):
-    """Spans, all recorded or none."""
+    """Spans, all recorded or none. `owner` is who runs them, if it signed on; what has none
+    runs until somebody says that it ended.
+    """
 
     spans: Annotated[list[SpanStart], Meta(min_length=1, max_length=MESSAGES_MAX)]
+    owner: Name | None = None
+
+
+class OwnerPut(Request):
+    """A process that runs spans, as others can look for it: `host` with its PID namespace, the
+    host's `boot`, the process and when it `started`. Said again it is a sign of life.
+    """
+
+    host: Annotated[str, Meta(max_length=1000)]
+    boot: Annotated[str, Meta(max_length=200)]
+    pid: Annotated[int, Meta(ge=0, le=2**31)]
+    started: Annotated[str, Meta(max_length=200)]
+
+
+class OwnerHeld(msgspec.Struct):
+    """An owner that is known, and how often it has to be heard of."""
+
+    id: str
+    beat_seconds: float
 
 
 class Span(model.Span, frozen=True, kw_only=True):

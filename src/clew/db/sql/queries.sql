@@ -262,7 +262,7 @@ select seq from entry where session = :session and kind = :kind
 
 -- name: entry_last_user
 select seq from entry where project = :project and session = :session and role = 'user'
-    and seq between :low and :high order by seq desc limit :limit;
+    and kind = 'message' and seq between :low and :high order by seq desc limit :limit;
 
 -- name: entry_count
 select count(*) from entry where project = :project and session = :session
@@ -438,13 +438,14 @@ from span where cast(:project as bigint) is null or project = :project;
 -- name: owner_add
 insert into owner (id, host, boot, pid, started, actor, since_ms, seen_ms)
 values (:id, :host, :boot, :pid, :started, :actor, :now, :now)
+on conflict (id) do update set seen_ms = excluded.seen_ms
 returning key;
 
--- name: owner_seen
-update owner set seen_ms = :now where key = :owner;
+-- name: owner_key
+select key from owner where id = :id;
 
 -- name: owner_left
-update owner set boot = :boot, seen_ms = :now where key = :owner;
+update owner set boot = :boot, seen_ms = :now where id = :id;
 
 -- name: event_erase
 update event set body = null, blob = null, nonce = null, digest = :digest

@@ -7,6 +7,7 @@ import gzip
 
 from clew import wire
 from clew.log import Head, look_head
+from clew.owners import LedgerDesk
 from clew.server import tree
 from clew.server.answer import Answer, Headers
 from clew.server.call import Call
@@ -35,9 +36,12 @@ async def listed(call: Call) -> wire.Page[wire.Span]:
 
 
 async def record(call: Call, body: wire.SpanStarts) -> wire.Spans:
-    """Nobody here runs them: whoever started one says when it ends."""
+    """Whoever started one says when it ends, or is found to be gone if it signed on."""
     drafts = [start.draft() for start in body.spans]
-    found = await (await call.session()).record_spans(drafts)
+    session, owner = (await call.session()).sync, None
+    if body.owner is not None:
+        owner = await asyncio.to_thread(LedgerDesk(session._ledger).key_of, body.owner)
+    found = await session._ledger._arun(session._insert_unit(drafts, owner), session._key)
     return wire.Spans(list(map(wire.span, found)))
 
 
