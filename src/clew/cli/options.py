@@ -38,7 +38,7 @@ class Setup:
         from clew.opening import is_remote
 
         if is_remote(self.url):
-            raise Invalid(f"{what} where the ledger is: {self.url} is a server's, not a database")
+            raise Invalid(f"{what} where the ledger is: --db names a server's, not a database")
 
     def open(
         self,

@@ -40,6 +40,8 @@ KEPT_SECONDS = 20.0
 """An idle connection is given up before the server gives it up."""
 CONNECTIONS_MAX = 100
 PAGE = 1000
+PAGED_MAX = 10_000
+"""So far a list can be paged through that has no place of its own to go on behind."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _BUSY = frozenset({502, 503, 504})

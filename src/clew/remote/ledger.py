@@ -24,7 +24,7 @@ from clew.model import JSON, AuditRecord, Hit, Results, SessionInfo
 from clew.owners import Owner, Process
 from clew.remote import exporting
 from clew.remote.address import segment
-from clew.remote.client import ANSWER_SECONDS, Client, cursor
+from clew.remote.client import ANSWER_SECONDS, PAGED_MAX, Client, cursor
 from clew.remote.config import exact
 from clew.remote.session import RemoteSession
 from clew.retention import Collected, Rule, checked_rule
@@ -192,7 +192,7 @@ class RemoteLedger(ledger.Ledger):
         }
         hits: list[Hit] = []
         start: str | None = None
-        limit = names.bounded(limit)
+        limit = min(names.bounded(limit), PAGED_MAX)
         while True:
             size = min(limit - len(hits), wire.LIMIT_MAX)
             found = self._client.get(

@@ -35,7 +35,7 @@ from clew.model import (
 from clew.moves import ANY, Anywhere
 from clew.names import bounded
 from clew.remote.address import segment
-from clew.remote.client import Client, cursor
+from clew.remote.client import PAGED_MAX, Client, cursor
 from clew.remote.config import RemoteConfig, exact
 from clew.remote.leases import RemoteLease
 from clew.session import At, RawMessage, Session
@@ -299,7 +299,7 @@ class RemoteSession(Session):
 
     def snapshots(self, *, limit: int = 100) -> list[Snapshot]:
         """See `Session.snapshots`."""
-        return self._pages("/snapshots", Snapshot, limit=bounded(limit))
+        return self._pages("/snapshots", Snapshot, limit=min(bounded(limit), PAGED_MAX))
 
     # --- inside ---
 
