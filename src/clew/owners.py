@@ -107,7 +107,9 @@ class Desk(Protocol):
 
 
 class LedgerDesk:
-    """The desk of a ledger that is open here."""
+    """The desk of a ledger that is open here. Each project has owners of its own: nobody
+    speaks for another's.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -117,29 +119,33 @@ class LedgerDesk:
         names.checked(id, "an owner's id", empty=False)
         for what in ("host", "boot", "started"):
             names.checked(getattr(process, what), f"an owner's {what}")
-        actor, now = self._ledger.actor, canonical.now_ms()
-        facts = {"host": process.host, "boot": process.boot, "started": process.started}
+        now = canonical.now_ms()
+        facts = msgspec.structs.asdict(process) | {"actor": self._ledger.actor, "now": now}
 
         def unit(tx: Tx) -> int:
-            row = tx.one("owner_add", id=id, pid=process.pid, actor=actor, now=now, **facts)
+            row = tx.one("owner_add", id=self._name(id), **facts)
             assert row is not None  # noqa: S101 - an insert that returns
             return int(row[0])
 
         return self._ledger._database.write(unit)
 
     def sign_off(self, id: str) -> None:
-        """See `Desk`."""
-        if self._ledger._database.writable:
-            now = canonical.now_ms()
-            self._ledger._database.write(lambda tx: tx.run("owner_left", id=id, boot=LEFT, now=now))
+        """See `Desk`. Raises `NotFound`."""
+        facts = {"id": self._name(id), "boot": LEFT, "now": canonical.now_ms()}
+        if not self._ledger._database.write(lambda tx: tx.run("owner_left", **facts)):
+            raise NotFound(f"no owner {id!r} signed on here")
 
     def key_of(self, id: str) -> int:
         """The key of an owner that signed on. Raises `NotFound`."""
         with self._ledger._database.read() as tx:
-            row = tx.one("owner_key", id=id)
+            row = tx.one("owner_key", id=self._name(id))
         if row is None:
             raise NotFound(f"no owner {id!r} signed on here: do that before it runs anything")
         return int(row[0])
+
+    def _name(self, id: str) -> str:
+        scope = self._ledger._scope
+        return id if scope is None else f"{scope}:{id}"
 
 
 class Owner:
