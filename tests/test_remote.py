@@ -422,6 +422,36 @@ def test_a_turn_is_recorded_under_await(proxy: LossyProxy) -> None:
     assert asyncio.run(go()) == [("turn", "ok"), ("tool", "ok")]
 
 
+KILLED_IN_A_CALL = """
+import os, signal, sys
+import clew
+session = clew.open(sys.argv[1]).session(frontend="cli", user="1")
+with session.turn({"role": "user", "content": "go"}) as turn:
+    function = {"name": "send", "arguments": "{}"}
+    calls = [{"id": "c1", "type": "function", "function": function}]
+    session.append({"role": "assistant", "content": None, "tool_calls": calls})
+    with turn.tool("send", call_id="c1", effect="external"):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_session_is_taken_up_again_after_a_caller_was_killed(
+    server_url: str, ledger: clew.Ledger
+) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_A_CALL, server_url], check=False, timeout=60
+    )
+    assert killed.returncode == -signal.SIGKILL
+    session = ledger.session(frontend="cli", user="1")
+    found = session.resume()
+    assert [span.kind for span in found.interrupted] == ["turn"]
+    assert [(each.call_id, each.advice) for each in found.calls] == [("c1", "ask")]
+    assert found.repair is not None
+    assert "may or may not have run" in str(found.repair.data)
+    assert {span.outcome for span in session.spans()} == {"abandoned"}
+    assert session.repair() is None
+
+
 def test_what_cannot_be_recognised_is_sent_once(proxy: LossyProxy, ledger: clew.Ledger) -> None:
     verbs: dict[str, Callable[[clew.Session], Any]] = {
         "/undo": lambda session: session.undo(),

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROVIDERS = ("anthropic", "openai-chat", "openai-responses", "gemini")
-pytestmark = pytest.mark.inside
-"""A crash is one of the process that holds the ledger."""
 
 
 @pytest.fixture
@@ -92,6 +90,7 @@ def _killed_in_a_tool(report: Callable[[Any], None], where: str) -> None:
             time.sleep(600)
 
 
+@pytest.mark.inside
 def test_a_kill_in_the_middle_of_tools(durable: str) -> None:
     id, turn_id, scout_id, waits_id, alive_us = crashed(_killed_in_a_tool, durable)
     with clew.open(durable, search=False) as ledger:  # opening sweeps
@@ -147,6 +146,7 @@ def _killed_before_the_result(report: Callable[[Any], None], where: str) -> None
         time.sleep(600)
 
 
+@pytest.mark.inside
 def test_what_ended_and_never_reached_the_log_answers(durable: str) -> None:
     id = crashed(_killed_before_the_result, durable)
     with clew.open(durable, search=False) as ledger:
@@ -168,6 +168,7 @@ def test_what_ended_and_never_reached_the_log_answers(durable: str) -> None:
         assert ledger.verify().ok
 
 
+@pytest.mark.inside
 def test_a_result_that_comes_late_is_reported(durable: str) -> None:
     id, *_rest = crashed(_killed_in_a_tool, durable)
     with clew.open(durable, search=False) as ledger:
@@ -190,6 +191,7 @@ def _holds_a_span(report: Callable[[Any], None], where: str) -> None:
     time.sleep(600)
 
 
+@pytest.mark.inside
 def test_what_a_living_process_runs_is_left_alone(durable: str) -> None:
     child = Child(_holds_a_span, durable)
     child.wait_for_report()
@@ -252,6 +254,7 @@ def test_who_is_gone(ledger: clew.Ledger, columns: dict[str, Any], gone: bool) -
     assert session.span(alone.id).status == "running"  # nobody here runs it
 
 
+@pytest.mark.inside
 def test_closing_a_ledger_gives_up_what_it_ran(durable: str) -> None:
     with clew.open(durable, search=False) as ledger:
         session = ledger.create()
@@ -262,6 +265,7 @@ def test_closing_a_ledger_gives_up_what_it_ran(durable: str) -> None:
         assert ledger.get(session.id).span(span.id).status == "abandoned"
 
 
+@pytest.mark.inside
 def test_a_confined_handle_sweeps_its_own_project(durable: str) -> None:
     with clew.open(durable, search=False) as ledger:
         for project in ("a", "b"):
@@ -313,6 +317,7 @@ def _forks(report: Callable[[Any], None], where: str) -> None:
     ledger.close()
 
 
+@pytest.mark.inside
 def test_a_fork_never_harms_the_parent(durable: str) -> None:
     child = Child(_forks, durable)
     child.wait_for_report()

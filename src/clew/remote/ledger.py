@@ -85,7 +85,7 @@ class RemoteLedger(ledger.Ledger):
             raise Invalid(f"actor={actor!r}: a server acts in the name of the access token")
         name = self._named(project) if project is not None else None
         other = RemoteLedger(self._client if name is None else self._client.confined(name))
-        other._lent = True
+        other._lent, other._runs = True, self._runs
         return other
 
     # --- sessions ---
