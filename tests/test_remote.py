@@ -219,6 +219,13 @@ def test_a_proxy_of_the_environment_is_not_shown_the_token(
         assert spy.seen == []
 
 
+def test_no_question_is_logged(ledger: clew.Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "httpx"):
+        ledger.search("quicksilver")
+    assert "/api/v1/search" in caplog.text
+    assert "quicksilver" not in caplog.text
+
+
 def test_no_text_of_a_token_is_in_an_address_or_a_repr(server_url: str, proxy: LossyProxy) -> None:
     with clew.open(proxy.url) as ledger:
         made = ledger.create_token("ci", ["session:read"])

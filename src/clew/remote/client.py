@@ -11,12 +11,13 @@ The token goes to the address it was given for and nowhere else: no redirect is 
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
@@ -62,6 +63,7 @@ class Client:
         self._headers = {"authorization": f"Bearer {self.token}"}
         if project is not None:
             self._headers["clew-project"] = address.segment(project, "a project's name")
+        _Discreet.keep(self.url)
         encrypted = self.url.startswith("https:")
         self._http = httpx.Client(
             follow_redirects=False,
@@ -308,6 +310,30 @@ def _checked_token(token: str) -> str:
     if not token.isascii() or not token.isprintable() or " " in token:
         raise Invalid("this is no access token: one reads clew_<id>_<secret>")
     return token
+
+
+class _Discreet(logging.Filter):
+    """Keeps questions, which may quote anything, out of the log of the HTTP library."""
+
+    _servers: ClassVar[set[str]] = set()
+
+    @classmethod
+    def keep(cls, url: str) -> None:
+        """Log no questions to this server."""
+        if not cls._servers:
+            logging.getLogger("httpx").addFilter(cls())
+        cls._servers.add(url)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Cut the question off; every record passes."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(self._cut, record.args))
+        return True
+
+    def _cut(self, value: object) -> object:
+        if isinstance(value, httpx.URL) and str(value).startswith(tuple(self._servers)):
+            return value.copy_with(query=None)
+        return value
 
 
 # --- trying again ------------------------------------------------------------------------
