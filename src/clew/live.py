@@ -346,10 +346,18 @@ class Live:
     def follower(self, ledger: Ledger, types: Callable[[str], bool]) -> Follower:
         """Somebody who follows nothing yet."""
         made = Follower(self, ledger, types)
-        with self._lock:
-            self._followers.add(made)
-        self._begin()
+        self._join(made)
         return made
+
+    def _join(self, follower: Follower) -> None:
+        with self._lock:
+            self._followers.add(follower)
+            if self._thread is None and not self._closing:
+                self._unwatch = self._database.watch(self._woken)
+                self._thread = threading.Thread(target=self._loop, name="clew-live", daemon=True)
+                self._thread.start()
+        # The thread may wait for ever, and what was written before it knew has woken nobody.
+        self._woken(None)
 
     def follow(
         self,
@@ -358,12 +366,10 @@ class Live:
         types: Callable[[str], bool],
     ) -> tuple[Follower, dict[str, int]]:
         """A follower of the sessions in `after`, or of all from now on; see `Follower.follow`."""
-        made = self.follower(ledger, types)
-        try:
-            return made, made.follow(after, everything=after is None)
-        except BaseException:
-            made.close()
-            raise
+        made = Follower(self, ledger, types)
+        stands = made.follow(after, everything=after is None)
+        self._join(made)
+        return made, stands
 
     def leave(self, follower: Follower) -> None:
         """Somebody follows no more."""
@@ -389,14 +395,6 @@ class Live:
         else:
             self._dirty.update(keys)
         self._wake.set()
-
-    def _begin(self) -> None:
-        with self._lock:
-            if self._thread is None and not self._closing:
-                self._unwatch = self._database.watch(self._woken)
-                self._thread = threading.Thread(target=self._loop, name="clew-live", daemon=True)
-                self._thread.start()
-        self._wake.set()  # it may wait for ever, as nobody followed
 
     def _loop(self) -> None:
         while True:
