@@ -15,6 +15,7 @@ import pytest
 import clew
 import clew.aio
 from clew import frames
+from clew.live import KEPT_FRAMES, Follower, everything
 from contract.talk import inner, turns, user
 
 
@@ -133,24 +134,27 @@ def test_readers_that_are_cut_off_miss_nothing_while_others_write(ledger: clew.L
     assert seen == list(range(1, total + 1))
 
 
+def _pulled(follower: Follower) -> list[Any]:
+    found: list[Any] = []
+    while follower.waiting:
+        found += [frames.decode(told.data) for told in follower.pull()]
+    return found
+
+
 @pytest.mark.inside
 def test_a_slow_reader_is_told_and_gets_everything(ledger: clew.Ledger) -> None:
-    from clew.live import KEPT_FRAMES, everything
-
     session = ledger.create()
     follower, _ = ledger._live().follow(ledger, {session.id: 0}, everything)
     ready = threading.Event()
     follower.start(ready.set)
-    while follower.waiting:
-        follower.pull()
+    _pulled(follower)
     session.extend([user(str(n)) for n in range(KEPT_FRAMES + 100)])
     ledger._live()._tell({session._key})
     found: list[Any] = []
     while len(found) < KEPT_FRAMES + 102:
         assert ready.wait(10)
         ready.clear()
-        while follower.waiting:
-            found += [frames.decode(told.data) for told in follower.pull()]
+        found += _pulled(follower)
     follower.close()
     assert isinstance(found[0], frames.Behind)
     assert found[0].sequence == KEPT_FRAMES + 100
