@@ -268,6 +268,7 @@ def test_cut_off_again_and_again_nothing_is_missed_and_nothing_told_twice(
                 cuts += 1
             writer.join()
         assert cuts >= CUTS // 2
+        assert not ledger._live()._followers, "who is gone is not followed for"
         for session in sessions:
             assert seen[session.id] == list(range(1, session.sequence + 1))
         assert count == TOTAL
@@ -555,6 +556,7 @@ def test_events_are_the_same_frames_and_go_on_behind_the_last(ledger: clew.Ledge
                         break
             if part == 1:
                 other.append(user("beside"))
+    assert not ledger._live()._followers, "who is gone is not followed for"
     ours = [frame["sequence"] for frame in seen if frame["session"] == session.id]
     assert ours == expected
     assert [frame["sequence"] for frame in seen if frame["session"] == other.id] == [1]

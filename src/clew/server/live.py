@@ -203,15 +203,24 @@ async def live(
     await send({"type": "websocket.accept", "subprotocol": chosen})
     token: Access = scope["clew.token"]
     reader = Reader(server, handles, token)
+    request: str = scope["clew.request"]
     try:
         with server.streams.open(token.id, reader.wake):
-            await _Socket(reader, receive, send, server.settings.subscriptions_max).run()
+            socket = _Socket(reader, receive, send, server.settings.subscriptions_max)
+            await _until_over(socket, send, request)
+    except Refused as error:
+        await _close(send, _why(error, request))
+    finally:
+        reader.close()
+
+
+async def _until_over(socket: _Socket, send: Send, request: str) -> None:
+    try:
+        await socket.run()
     except OSError:
         return  # whoever was to be told is gone
     except Exception as error:  # noqa: BLE001 - each becomes a last word
-        await _close(send, _why(error, scope["clew.request"]))
-    finally:
-        reader.close()
+        await _close(send, _why(error, request))
 
 
 class _Socket:
