@@ -429,6 +429,18 @@ async def test_a_coroutine_function_is_traced(trace: clew.Session) -> None:
     assert (span.input, span.output, span.chat) == ({"url": "x"}, "X", "c")
 
 
+def test_a_decorator_takes_options(trace: clew.Session) -> None:
+    @trace.traced(effect="external", name="send_mail")
+    def send(to: str) -> str:
+        return f"sent to {to}"
+
+    assert send("you") == "sent to you"
+    span = one(trace)
+    assert (span.name, span.effect, span.input) == ("send_mail", "external", {"to": "you"})
+    assert clew.aio.AsyncSession(trace).traced(effect="none")(len)("four") == 4
+    assert trace.spans()[-1].effect == "none"
+
+
 def test_methods_partials_and_built_in_functions_are_traced(trace: clew.Session) -> None:
     class Tools:
         @trace.traced

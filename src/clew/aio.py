@@ -323,9 +323,13 @@ class AsyncSession:
         """See `Session.turn`: `async with session.turn(prompt) as turn`."""
         return self.sync.turn(prompt, **facts)
 
-    def traced(self, function: Callable[P, R], **options: Any) -> Callable[P, R]:
+    def traced(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """See `Session.traced`."""
-        return self.sync.traced(function, **options)
+        return (
+            self.sync.traced(**options)
+            if function is None
+            else self.sync.traced(function, **options)
+        )
 
     def close(self) -> None:
         """See `Session.close`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from clew import events, names, snapshots, spans
 from clew.canonical import now_ms
@@ -60,14 +61,29 @@ class Running:
         values = {"chat": chat, **facts} if chat else dict(facts)
         return Turn(self, "turn", name, values, prompt)
 
+    @overload
+    def traced(
+        self, function: Callable[P, R], /, *, name: str | None = None, effect: str | None = None
+    ) -> Callable[P, R]: ...
+
+    @overload
+    def traced(
+        self, function: None = None, /, *, name: str | None = None, effect: str | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
     def traced(
         self,
-        function: Callable[P, R],
+        function: Callable[..., Any] | None = None,
+        /,
         *,
         name: str | None = None,
         effect: str | None = None,
-    ) -> Callable[P, R]:
-        """A function, plain or async, whose calls are recorded as tool spans of this session."""
+    ) -> Any:
+        """A decorator: every call of the function, plain or async, is recorded as a tool span
+        of this session. `@session.traced` or `@session.traced(effect="external")`.
+        """
+        if function is None:
+            return partial(traced, self, name=name, effect=effect)
         return traced(self, function, name=name, effect=effect)
 
     # --- one by one ---
