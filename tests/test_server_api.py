@@ -213,6 +213,10 @@ def _pointers(ask: Asker) -> None:
 
 
 def _what_runs(ask: Asker) -> None:
+    process = {"host": "elsewhere", "boot": "1", "pid": 7, "started": "1"}
+    assert ask("PUT", "/owners/me", process)["id"] == "me"
+    assert ask("DELETE", "/owners/me")["deleted"]
+    ask.refused("DELETE", "/owners/nobody", 404, "not-found")
     path = ask.session(user("go"))
     started = {"kind": "tool", "name": "bash", "id": "s1", "input": {"a": 1}, "call_id": "c1"}
     (span,) = ask("POST", f"{path}/traces", {"spans": [started]}, status=201)["spans"]
