@@ -22,6 +22,7 @@ import zstandard
 from clew import canonical, importers
 from clew.db import Tx
 from clew.errors import ClewError, Conflict, Damaged, Invalid, NotFound, Stale
+from clew.importers import packed
 from clew.intake import LATER, Intake, Overtaken, Piece, link_spawned
 from clew.log import unpack
 from clew.model import Kind
@@ -90,6 +91,8 @@ class _Batch(msgspec.Struct):
     pieces: list[Piece] = []
     frames: list[tuple[int, bytes]] = []
     bytes: int = 0
+    last: bool = False
+    """True when the source ends here for now."""
 
 
 def gather(
@@ -184,12 +187,13 @@ def _changed(
 
 
 def _name(path: Path) -> str:
-    # Ten times as fast as Path.resolve, and links stay as named.
-    return mended(os.path.abspath(path))  # noqa: PTH100
+    # Ten times as fast as Path.resolve, and links stay as named. A source that its agent has
+    # compressed stays the source that it was.
+    return mended(packed.plain_name(os.path.abspath(path)))  # noqa: PTH100
 
 
 def _import_file(ledger: Ledger, work: _Work, report: Imported) -> None:
-    with open(work.path, "rb") as file:  # noqa: PTH123 - read-only, by name
+    with packed.opened(work.path) as file:
         intake, reader, hasher = _begin(ledger, work, file, report)
         file.seek(reader.consumed)
         try:
@@ -216,17 +220,20 @@ def _import_file(ledger: Ledger, work: _Work, report: Imported) -> None:
 
 def _held_back(intake: Intake, reader: Reader, held: _Batch, batch: _Batch) -> bool:
     """Add a batch to those that wait; true while all of them must. A session is not made
-    before its project is known or something is said: read in pieces or at once, a file gives
-    the same.
+    before its project is known or something is said, and something of its own: read in pieces
+    or at once, a file gives the same.
     """
     held.pieces += batch.pieces
     held.frames += batch.frames
     held.bytes += batch.bytes
+    held.last = batch.last
+    if intake.session is not None or held.bytes >= HELD_BYTES_MAX:
+        return False
+    if not reader.origin.settled:
+        return True
     return (
-        intake.session is None
-        and not intake.placed
+        not intake.placed
         and reader.origin.project is None
-        and held.bytes < HELD_BYTES_MAX
         and all(piece.record.kind is not Kind.MESSAGE for piece in held.pieces)
     )
 
@@ -315,6 +322,7 @@ def _batches(file: object, reader: Reader, hasher: hashlib._Hash) -> Iterator[tu
                 batch.frames.append((frame_start, bytes(frame)))
                 frame_start += len(frame)
                 frame.clear()
+            batch.last = last
             yield batch, pending
             batch = _Batch()
         if last:
@@ -373,7 +381,7 @@ def _store(
         }
         for start, raw in batch.frames
     ]
-    whole = reader.consumed + len(tail) >= work.size
+    whole = batch.last
     note = f"ends in {len(tail)} bytes of an incomplete record" if tail and whole else None
     progress = {
         "size": work.size,

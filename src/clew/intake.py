@@ -19,11 +19,13 @@ from clew.errors import Conflict
 from clew.log import (
     Draft,
     Head,
+    Names,
     Place,
     Range,
     append,
     lock_head,
     look_head,
+    on_path,
     path,
     save_head,
     usage_row,
@@ -289,8 +291,11 @@ class Intake:
         return f"{parent}#{mended(origin.parent_call)}" if origin.parent_call else parent
 
     def _shared_prefix(self, tx: Tx, project: int) -> tuple[list[_Item], Place | None]:
-        """Leave out the leading records that another session holds; the last is the fork."""
-        fork: Place | None = None
+        """Leave out the leading records that another session holds; the last is the fork. A
+        first record that says which one it follows forks there without a copy.
+        """
+        base = self._items[0].record.after if self._items else None
+        fork = self._place_of(tx, project, base) if base else None
         own: list[_Item] = []
         for number, item in enumerate(self._items):
             row = tx.one("record_get", project=project, native=item.native) if item.named else None
@@ -327,7 +332,8 @@ class Intake:
             body = canonical.content_id(item.draft.body)
             known, later = body in bodies, False
             if not known and row is not None and row[0] == session:
-                known = not item.named or versions.holds(row[1], item.draft)
+                sure = item.record.says_all or not item.named
+                known = sure or versions.holds(row[1], item.draft)
                 later = not known
             elif not known and row is not None:
                 if pieces is None:
@@ -350,6 +356,10 @@ class Intake:
                 self._append(tx, head, run)
                 run = []
                 self._compaction(tx, head, item)
+            elif item.record.bookmark is not None:
+                self._append(tx, head, [*run, item])
+                run = []
+                self._bookmark(tx, head, item.record)
             else:
                 run.append(item)
         self._append(tx, head, run)
@@ -357,15 +367,21 @@ class Intake:
     def _rewinds(self, tx: Tx, head: Head, run: list[_Item], item: _Item) -> bool:
         """Move the head to the record that this one says it follows."""
         self._append(tx, head, run)
-        native = canonical.content_id(f"{self._importer}\0{item.record.after}".encode())
-        row = tx.one("record_get", project=head.project, native=native[:NATIVE_BYTES])
-        if row is None:
-            self.notes.append((item.record.start, f"it follows {item.record.after}, not found"))
-        elif Place(*row) != head.place:
-            self._move(tx, head, "rewind", Place(*row))
+        after = item.record.after
+        place = self._place_of(tx, head.project, after) if after else None
+        if after and place is None:
+            self.notes.append((item.record.start, f"it follows {after}, not found"))
+        elif place != head.place:
+            self._move(tx, head, "rewind", place)
         return True
 
-    def _move(self, tx: Tx, head: Head, action: str, to: Place) -> None:
+    def _place_of(self, tx: Tx, project: int, name: str) -> Place | None:
+        """Where the record stands that the source calls so."""
+        native = canonical.content_id(f"{self._importer}\0{name}".encode())[:NATIVE_BYTES]
+        row = tx.one("record_get", project=project, native=native)
+        return Place(*row) if row is not None else None
+
+    def _move(self, tx: Tx, head: Head, action: str, to: Place | None) -> None:
         move = move_head(tx, head, action, to, undoable=False)
         origin = str(move.from_ or "root")
         audit.record(
@@ -374,17 +390,23 @@ class Intake:
             self._ledger.actor,
             action,
             move=move.number,
-            to=str(move.to),
+            to=str(move.to or "root"),
             **{"from": origin},
         )
 
     def _compaction(self, tx: Tx, head: Head, item: _Item) -> None:
-        """A foreign compaction: what it kept begins behind it; what was before is a checkpoint."""
+        """A foreign compaction: what it kept begins behind it, unless it names a record; what
+        was before is a checkpoint.
+        """
         pre = head.place
-        seq = head.last_seq + 1
         record = item.record
+        kept = self._place_of(tx, head.project, record.kept_from) if record.kept_from else None
+        if kept is not None and on_path(tx, pre, kept):
+            first = [Names(tx, head).id(kept.session), kept.seq]
+        else:
+            first = [head.id, head.last_seq + 1]
         meta = item.draft.facts() | {
-            "first_kept": [head.id, seq],
+            "first_kept": first,
             "reason": str(record.compaction or Reason.AUTO),
         }
         item.draft.meta = msgspec.json.encode(meta)
@@ -399,6 +421,13 @@ class Intake:
             post=head.place,
             tokens=(record.tokens_before, record.tokens_after),
         )
+
+    def _bookmark(self, tx: Tx, head: Head, record: Record) -> None:
+        """A label on a record is a checkpoint there."""
+        place = self._place_of(tx, head.project, record.bookmarked or "")
+        if place is not None:
+            label = mended(record.bookmark or "")
+            checkpoints.add(tx, head, self._ledger.actor, label=label, reason="label", pre=place)
 
     def _append(self, tx: Tx, head: Head, items: Sequence[_Item]) -> None:
         if not items:
@@ -464,4 +493,7 @@ def _meta(record: Record) -> bytes | None:
         meta["tokens_before"] = record.tokens_before
     if record.tokens_after is not None:
         meta["tokens_after"] = record.tokens_after
+    if record.usage is not None and record.role is None:
+        # No message says it: what it counts depends on what stood before it in the source.
+        meta["usage"] = record.usage
     return msgspec.json.encode(meta) if meta else None

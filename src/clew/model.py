@@ -481,8 +481,12 @@ class Record(msgspec.Struct):
 
     `start` and `length` are its byte range in the source; the bytes themselves are the body.
     `native_id` is the source's own stable id: a record that is already in the ledger under
-    it is not added again. `after` names the native id of the record that it follows when
-    that is not the one before it (a rewind). `note` says why a record was not understood.
+    it is not added again. `says_all` is true where that id is made from all that the record
+    says: other bytes under it are another notation and no later version. `after` names the
+    native id of the record that it follows when that is not the one before it (a rewind); the
+    empty text is the root, before all records. `kept_from` names the oldest record that a
+    compaction left in the model's sight. `bookmark` is a label that the record puts on another
+    one, `bookmarked`. `note` says why a record was not understood.
     """
 
     start: int
@@ -502,6 +506,10 @@ class Record(msgspec.Struct):
     tokens_before: int | None = None
     tokens_after: int | None = None
     note: str | None = None
+    kept_from: str | None = None
+    says_all: bool = False
+    bookmark: str | None = None
+    bookmarked: str | None = None
 
 
 class Origin(msgspec.Struct):
@@ -519,3 +527,6 @@ class Origin(msgspec.Struct):
     kind: str = "main"
     version: str | None = None
     model: str | None = None
+    settled: bool = True
+    """False as long as all that was read may be a copy of its parent's history: the session is
+    not made before it is known where the copy ends."""

@@ -230,8 +230,11 @@ def _first_kept(tx: Tx, meta: dict[str, JSON]) -> Place | None:
 
 def summary_of(overlay: Entry) -> str | None:
     """A compaction's own summary; `None` when it stands in the message behind it."""
-    if overlay.format != "clew" or overlay.body is None:
+    if overlay.body is None:
         return None
+    if overlay.format != "clew":
+        message = decode(overlay)
+        return (message.text or None) if message.summary else None
     text: str | None = overlay.data.get("summary")
     return text
 

@@ -28,6 +28,7 @@ from clew.log import (
     unpack,
     usage_row,
 )
+from clew.model import Entry, Usage
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger
@@ -392,6 +393,17 @@ def _usage(tx: Tx, head: Head) -> Iterator[str]:
         yield f"{len(stored)} calls are counted that no message tells of"
 
 
+def _usage_told(entry: Entry) -> Usage | None:
+    """The tokens that a message says, or an importer found out beside one."""
+    if entry.role is not None:
+        return reading.decode(entry).usage
+    told = entry.meta.get("usage")
+    try:
+        return None if told is None else msgspec.convert(told, Usage)
+    except msgspec.ValidationError:
+        return None
+
+
 def _derived_usage(tx: Tx, head: Head) -> tuple[dict[bytes, list[Any]], bool]:
     """Each call's row as its messages tell it, and whether some of them cannot be read."""
     found: dict[bytes, list[Any]] = {}
@@ -401,7 +413,7 @@ def _derived_usage(tx: Tx, head: Head) -> tuple[dict[bytes, list[Any]], bool]:
             if entry.body is None or entry.format == "raw":
                 opaque = True
                 continue
-            usage = reading.decode(entry).usage if entry.role is not None else None
+            usage = _usage_told(entry)
             if usage is None:
                 continue
             told = usage_row(head.project, head.key, head.id, entry.seq, entry.time_ms, usage)
