@@ -33,6 +33,7 @@ from clew.db.database import (
     run_jobs,
 )
 from clew.db.notices import Notifier, Wake, listen
+from clew.db.vacuum import write_anew
 from clew.errors import ClewError, Invalid, NotFound, ReadOnly, Unavailable
 
 T = TypeVar("T")
@@ -232,8 +233,7 @@ class Postgres:
     def scrub(self) -> None:
         """See `Database`: dead rows stay in the pages until a vacuum rewrites them."""
         with translated(self.name), self._pool.connection() as connection:
-            for table in _WITH_CONTENT:
-                connection.execute(f"vacuum full {table}")
+            write_anew(connection, _WITH_CONTENT)
 
     def search_index(self) -> Any:
         """See `Database`."""

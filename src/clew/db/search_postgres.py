@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from clew.db.vacuum import write_anew
 from clew.errors import ClewError, Unavailable
 from clew.search import words
 from clew.search.documents import KINDS, SPOKEN, passages
@@ -176,7 +177,7 @@ class PostgresIndex:
                 gone = _remove(connection, list(entries))
                 _shift(connection, -gone)
             if gone:
-                connection.execute("VACUUM FULL search_doc")
+                write_anew(connection, ["search_doc"])
 
     def clear(self) -> None:
         """See `Index`. The files of dropped tables go at once."""
