@@ -30,6 +30,8 @@ from clew.model import JSON, Kind, Origin, Reason, Record, Usage
 
 STATE_VERSION: Final = 1
 RANK_PROMPT, RANK_INDEX, RANK_NAMED = 1, 3, 4
+PROMPTS_MAX = 4096
+"""So many turns can be rolled back."""
 COPY_MS = 1000
 """A copy is written within this time, where nothing else tells its end."""
 
@@ -252,6 +254,7 @@ class CodexReader(JsonlReader):
     def _add_prompt(self, record: Record, words: str) -> None:
         s = self._s
         s.prompts.append(s.before_turn or s.tip)
+        del s.prompts[:-PROMPTS_MAX]
         s.before_turn = None
         if s.titled or s.copying or not words.strip():
             return
