@@ -426,8 +426,9 @@ def texts_of(entry: Entry, calls: Calls | None = None) -> tuple[dict[str, str], 
         # A notice with a role is what somebody said beside the path: an inline sub-agent.
         message = reading.decode(entry)
         return document(message), calls.tools(message) if calls else tools_of(message)
-    if entry.format == "clew" and entry.kind == Kind.COMPACTION:
-        return {"system": entry.data["summary"]}, ()
+    if entry.kind == Kind.COMPACTION:
+        summary = reading.summary_of(entry)
+        return ({"system": summary} if summary else {}), ()
     if entry.format == "clew" and entry.kind == Kind.LABEL:
         return {"system": entry.data["title"]}, ()
     return {}, ()

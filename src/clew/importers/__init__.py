@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from clew import shapes
-from clew.importers import claude_code, claude_records, codex, codex_records
+from clew.importers import (
+    claude_code,
+    claude_records,
+    codex,
+    codex_records,
+    openclaw,
+    pi,
+    pi_records,
+)
 from clew.importers.base import Importer, Reader
 
 if TYPE_CHECKING:
@@ -13,7 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["IMPORTERS", "Importer", "Reader", "identify", "register_decoders"]
 
-IMPORTERS: Final[dict[str, Importer]] = {"claude-code": claude_code, "codex": codex}
+IMPORTERS: Final[dict[str, Importer]] = {
+    "claude-code": claude_code,
+    "codex": codex,
+    "pi": pi,
+    "openclaw": openclaw,
+}
 
 
 def identify(path: Path) -> Importer | None:
@@ -25,3 +38,4 @@ def register_decoders() -> None:
     """Teach `clew.shapes` to read the records of every importer. May be called again."""
     shapes.register_decoder(claude_records.FORMAT, claude_records.decode)
     shapes.register_decoder(codex_records.FORMAT, codex_records.decode)
+    shapes.register_decoder(pi_records.FORMAT, pi_records.decode)
