@@ -127,7 +127,7 @@ def _callable(name: str, verb: Callable[..., object]) -> Iterator[str]:
     signature = re.sub(r"\(self(, /)?(, )?", "(", signature)
     signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", signature)
     signature = re.sub(r"<function (\w+) at 0x\w+>", r"\1", signature)
-    signature = re.sub(r"At \| _Any = <\S+ object at 0x\w+>", "At = (anywhere)", signature)
+    signature = re.sub(r"At \| Anywhere = <\S+ object at 0x\w+>", "At = (anywhere)", signature)
     yield f"### {name}"
     yield _code("\n    ".join(textwrap.wrap(name.rpartition(".")[2] + signature, WIDTH)), "python")
     yield inspect.getdoc(verb) or ""
