@@ -343,6 +343,90 @@ def test_a_rollback_of_any_depth(
     assert words(session(store, "t").history()) == [*left, "three"]
 
 
+def migrated(data: bytes) -> list[dict[str, Any]]:
+    """What Codex makes of a rollout without ordinals: the rolled back turns and copied heads
+    gone, events in today's shape, items with today's fields, times as they were.
+    """
+    rows: list[dict[str, Any]] = []
+    for row in map(json.loads, data.splitlines()):
+        kind, payload = row["type"], row["payload"]
+        name = payload.get("type")
+        if name == "thread_rolled_back":
+            start = max(n for n, r in enumerate(rows) if r["payload"].get("type") == "task_started")
+            del rows[start:]
+            continue
+        if kind == "session_meta":
+            if rows:
+                continue
+            payload["history_mode"] = "paginated"
+        elif name == "user_message":
+            item = {"type": "UserMessage", "id": "item-1", "content": []}
+            row["payload"] = {"type": "item_completed", "turn_id": "t", "item": item}
+        elif kind == "response_item":
+            payload["internal_chat_message_metadata_passthrough"] = None
+        rows.append(row)
+    return [{"ordinal": number, **row} for number, row in enumerate(rows)]
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    return path
+
+
+def new_turn(ordinal: int, *records: bytes) -> list[dict[str, Any]]:
+    rows = [json.loads(each.replace(b"2026-05-04", b"2026-09-09")) for each in records]
+    return [{"ordinal": ordinal + number, **row} for number, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_rollout_that_codex_wrote_anew_with_ordinals_says_nothing_twice(
+    store: clew.Ledger, tmp_path: Path, moved: bool
+) -> None:
+    day, archive = tmp_path / "sessions", tmp_path / "archived_sessions"
+    day.mkdir()
+    archive.mkdir()
+    for name in (THREAD, COPY, COMPACTED):
+        shutil.copy(file_of(name), day)
+    store.import_from(tmp_path)
+    before = {n: words(session(store, n).history()) for n in (THREAD, COPY, COMPACTED)}
+    context = [each.text for each in session(store, COMPACTED).context()]
+    counted_before = used(store)
+    turn = (event("task_started", turn_id="n"), said("user", "Go on."), counted(9_000, 500))
+    for name in before:
+        old = next(day.glob(f"*{name}.jsonl"))
+        rows = migrated(old.read_bytes())
+        rows += new_turn(len(rows), *turn) if name != COMPACTED else []
+        old.unlink()
+        written((archive if moved else day) / old.name, rows)
+    store.import_from(tmp_path)
+    for name in (THREAD, COPY):
+        assert words(session(store, name).history()) == [*before[name], "Go on."]
+    assert words(session(store, COMPACTED).history()) == before[COMPACTED]
+    assert [each.text for each in session(store, COMPACTED).context()] == context
+    assert used(store) == (counted_before[0] + 1_000, counted_before[1] + 2)
+    again = store.import_from(tmp_path)
+    assert (again.added, again.sessions_new) == (0, 0)
+
+
+def test_a_fork_finds_a_record_under_the_name_that_it_was_given_later(
+    store: clew.Ledger, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(file_of(THREAD), tmp_path))
+    store.import_from(tmp_path)
+    rows = migrated(path.read_bytes())
+    written(path, rows)
+    answer = next(r["ordinal"] for r in rows if "quince and the medlar" in json.dumps(r))
+    base = {"thread_id": THREAD, "end_ordinal_exclusive": answer + 1, "end_byte_offset": 0}
+    head = line("session_meta", id="fork", forked_from_id=THREAD, cwd="/x", history_base=base)
+    fork = new_turn(answer + 1, head, said("user", "Elsewhere?"))
+    fork[0]["payload"]["cwd"] = "/home/ada/orchard"
+    written(tmp_path / "rollout-fork.jsonl", fork)
+    store.import_from(tmp_path)
+    assert words(session(store, "fork").history()) == [
+        *("Which trees need water today?", "The quince and the medlar.", "Elsewhere?"),
+    ]
+
+
 def test_a_sub_agent_names_its_parent(store: clew.Ledger) -> None:
     store.import_from(GOLDEN)
     agent = session(store, AGENT)

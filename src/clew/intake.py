@@ -33,6 +33,7 @@ from clew.log import (
 from clew.model import Origin, Reason, Record, Usage
 from clew.moves import move_head
 from clew.names import mended
+from clew.renamed import Renamed
 from clew.versions import Versions
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Intake:
         self._counted = (0, 0)
         self._noted = 0
         self._read_to = read_to
+        self._renamed: Renamed | None = None
 
     @property
     def placed(self) -> bool:
@@ -186,6 +188,8 @@ class Intake:
             self.session = self.source = None
             self.created = False
             self._project = self._given
+        if self._renamed is not None:
+            self._renamed.reset()
 
     def stored(self, read_to: int) -> None:
         """The transaction was committed: the source is read up to `read_to`."""
@@ -193,6 +197,8 @@ class Intake:
         self._noted = len(self.notes)
         self._read_to = read_to
         self._resumed = True
+        if self._renamed is not None:
+            self._renamed.stored()
 
     def _check_alone(self, tx: Tx) -> None:
         """Raise `Overtaken` when another import took what this one is about to."""
@@ -213,7 +219,7 @@ class Intake:
         fork: Place | None = None
         if row is not None:
             self.session = row[0]
-            items = self._unknown(tx, row[0])
+            items = self._renamed_or_unknown(tx, row[0], origin)
         else:
             items, fork = self._shared_prefix(tx, project)
             self.session = self._create(tx, origin, project, name, fork)
@@ -319,6 +325,22 @@ class Intake:
             return self._shared_prefix(tx, head.project)
         return self._items, None
 
+    def _renamed_or_unknown(self, tx: Tx, session: int, origin: Origin) -> list[_Item]:
+        """The records to add to a session that another source has begun."""
+        assert self._project is not None  # noqa: S101 - a session has one
+        known = (tx.one("record_get", project=self._project, native=i.native) for i in self._items)
+        if origin.renamed and all(row is None for row in known):
+            self._renamed = Renamed(tx, self._project, session)
+        return self._unknown(tx, session)
+
+    def _same_renamed(self, tx: Tx, item: _Item) -> bool:
+        """Whether the session holds a record under another name; it then has both."""
+        place = self._renamed.place(item.draft) if self._renamed is not None else None
+        if place is not None:
+            row = {"project": self._project, "native": item.native}
+            tx.run("record_add", **row, session=place.session, seq=place.seq)
+        return place is not None
+
     def _unknown(self, tx: Tx, session: int) -> list[_Item]:
         """The records that the session does not hold yet, on its own or from where it hangs."""
         pieces: list[Range] | None = None
@@ -339,6 +361,8 @@ class Intake:
                 if pieces is None:
                     pieces = path(tx, look_head(tx, session).place)
                 known = any(p.session == row[0] and p.low <= row[1] <= p.high for p in pieces)
+            elif not known:
+                known = self._same_renamed(tx, item)
             bodies.add(body)
             if later:
                 self.notes.append((item.record.start, LATER))

@@ -527,6 +527,9 @@ class Origin(msgspec.Struct):
     kind: str = "main"
     version: str | None = None
     model: str | None = None
+    renamed: bool = False
+    """True where the agent may have written an older file anew, with other names for the same
+    records in the same order."""
     settled: bool = True
     """False as long as all that was read may be a copy of its parent's history: the session is
     not made before it is known where the copy ends."""

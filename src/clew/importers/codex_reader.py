@@ -154,7 +154,10 @@ class CodexReader(JsonlReader):
             self.origin.native_id = thread
             self._descend(meta)
             s.begun_ms = time_ms(value.get("timestamp"))
-            s.copying = _has_parent(meta) and type(value.get("ordinal")) is not int
+            whole = not isinstance(meta.get("history_base"), dict)
+            # An older rollout may have been written anew, with ordinals.
+            self.origin.renamed = whole and type(value.get("ordinal")) is int
+            s.copying = whole and _has_parent(meta)
             self.origin.settled = not s.copying
         if thread != s.section:
             s.section, s.chain = thread, _link("thread", (thread or "").encode())
