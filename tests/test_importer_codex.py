@@ -378,19 +378,20 @@ def new_turn(ordinal: int, *records: bytes) -> list[dict[str, Any]]:
     return [{"ordinal": ordinal + number, **row} for number, row in enumerate(rows)]
 
 
+@pytest.mark.inside
 @pytest.mark.parametrize("moved", [False, True])
 def test_a_rollout_that_codex_wrote_anew_with_ordinals_says_nothing_twice(
-    store: clew.Ledger, tmp_path: Path, moved: bool
+    ledger: clew.Ledger, tmp_path: Path, moved: bool
 ) -> None:
     day, archive = tmp_path / "sessions", tmp_path / "archived_sessions"
     day.mkdir()
     archive.mkdir()
     for name in (THREAD, COPY, COMPACTED):
         shutil.copy(file_of(name), day)
-    store.import_from(tmp_path)
-    before = {n: words(session(store, n).history()) for n in (THREAD, COPY, COMPACTED)}
-    context = [each.text for each in session(store, COMPACTED).context()]
-    counted_before = used(store)
+    ledger.import_from(tmp_path)
+    before = {n: words(session(ledger, n).history()) for n in (THREAD, COPY, COMPACTED)}
+    context = [each.text for each in session(ledger, COMPACTED).context()]
+    counted_before = used(ledger)
     turn = (event("task_started", turn_id="n"), said("user", "Go on."), counted(9_000, 500))
     for name in before:
         old = next(day.glob(f"*{name}.jsonl"))
@@ -398,13 +399,13 @@ def test_a_rollout_that_codex_wrote_anew_with_ordinals_says_nothing_twice(
         rows += new_turn(len(rows), *turn) if name != COMPACTED else []
         old.unlink()
         written((archive if moved else day) / old.name, rows)
-    store.import_from(tmp_path)
+    ledger.import_from(tmp_path)
     for name in (THREAD, COPY):
-        assert words(session(store, name).history()) == [*before[name], "Go on."]
-    assert words(session(store, COMPACTED).history()) == before[COMPACTED]
-    assert [each.text for each in session(store, COMPACTED).context()] == context
-    assert used(store) == (counted_before[0] + 1_000, counted_before[1] + 2)
-    again = store.import_from(tmp_path)
+        assert words(session(ledger, name).history()) == [*before[name], "Go on."]
+    assert words(session(ledger, COMPACTED).history()) == before[COMPACTED]
+    assert [each.text for each in session(ledger, COMPACTED).context()] == context
+    assert used(ledger) == (counted_before[0] + 1_000, counted_before[1] + 2)
+    again = ledger.import_from(tmp_path)
     assert (again.added, again.sessions_new) == (0, 0)
 
 
@@ -826,6 +827,7 @@ def check_all(ledger: clew.Ledger) -> int:
     return len(found)
 
 
+@pytest.mark.inside
 def test_the_golden_files_in_every_ledger(ledger: clew.Ledger) -> None:
     report = ledger.import_from(GOLDEN)
     assert report.sessions_new == len(INPUTS) - 1  # a revert is a file, not a session
