@@ -454,6 +454,20 @@ def test_a_fork_of_a_whole_tree_goes_on_from_any_branch_of_it(
     assert texts(session_of(store, "pi:origin").history()) == ["says a1", "says a2", "says b1"]
 
 
+def test_a_branch_that_lost_its_labels_reads_in_its_order(
+    store: clew.Ledger, tmp_path: Path
+) -> None:
+    """pi leaves labels out of a path that it takes into a file of its own, and what followed
+    them still names them; the file's order is that path.
+    """
+    taken = [*chat("a1", "a2"), said("a3", "label", 3, "says a3")]
+    write(tmp_path / "s.jsonl", [header(parentSession="/x/gone.jsonl"), *taken])
+    (note,) = store.import_from(tmp_path).notes
+    assert "file's order" in note.text
+    (info,) = store.sessions()
+    assert texts(store.get(info.id).history()) == ["says a1", "says a2", "says a3"]
+
+
 def test_a_copy_behind_a_record_of_its_own_costs_nothing_again(
     store: clew.Ledger, tmp_path: Path
 ) -> None:

@@ -71,10 +71,7 @@ def roots(home: Path, env: Mapping[str, str]) -> list[Path]:
 
 def identify(path: Path) -> bool:
     """True for a session's file, a copy or an archive of one, by its name and first records."""
-    if _session_of(path) is None:
-        return False
-    values = pi.first_records(path)
-    return pi.is_family(values) and pi.is_openclaw(path, values)
+    return _begun(path) is not None
 
 
 def discover(root: Path) -> Iterator[Path]:
@@ -84,15 +81,16 @@ def discover(root: Path) -> Iterator[Path]:
     if root.is_file():
         yield from [root] if identify(root) else []
         return
-    sessions: dict[tuple[Path, str], list[Path]] = {}
+    sessions: dict[tuple[str, str], list[Path]] = {}
+    first: dict[tuple[str, str], int] = {}
     for path in _walk(root):
-        session = _session_of(path)
-        if session is not None and identify(path):
-            sessions.setdefault((path.parent, session), []).append(path)
-    groups = [_without_copies(files) for files in sessions.values()]
-    first = {files[0]: pi.begun(pi.first_records(files[0])) for files in groups}
-    for files in sorted(groups, key=lambda files: (first[files[0]], str(files[0]))):
-        yield from files
+        begun = _begun(path)
+        if begun is not None:
+            session = (str(path.parent), _session_of(path) or path.name)
+            sessions.setdefault(session, []).append(path)
+            first[session] = min(begun, first.get(session, begun))
+    for session in sorted(sessions, key=lambda session: (first[session], session)):
+        yield from _without_copies(sessions[session])
 
 
 def open(path: Path, state: bytes | None = None) -> PiReader:
@@ -118,7 +116,13 @@ def open(path: Path, state: bytes | None = None) -> PiReader:
 
 def _walk(root: Path) -> Iterator[Path]:
     for folder, _folders, files in os.walk(root):
-        yield from (Path(folder, file) for file in sorted(files))
+        yield from (Path(folder, file) for file in sorted(files) if ".jsonl" in file)
+
+
+def _begun(path: Path) -> int | None:
+    """When a file of OpenClaw's was begun; `None` for any other file."""
+    values = pi.first_records(path) if _session_of(path) is not None else []
+    return pi.begun(values) if pi.is_family(values) and pi.is_openclaw(path, values) else None
 
 
 def _session_of(path: Path) -> str | None:

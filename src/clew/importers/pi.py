@@ -47,19 +47,16 @@ def roots(home: Path, env: Mapping[str, str]) -> list[Path]:
 
 def identify(path: Path) -> bool:
     """True for a `.jsonl` file whose first records are pi's and not OpenClaw's."""
-    if path.suffix != ".jsonl":
-        return False
-    values = first_records(path)
-    return is_family(values) and not is_openclaw(path, values)
+    return _begun(path) is not None
 
 
 def discover(root: Path) -> Iterator[Path]:
     """See `Importer.discover`. The header's time is when the file was begun: a fork's is later
     than that of what it copies.
     """
-    files = [root] if root.is_file() else list(_walk(root))
-    found = [path for path in files if identify(path)]
-    yield from sorted(found, key=lambda path: (begun(first_records(path)), str(path)))
+    files = [root] if root.is_file() else _walk(root)
+    found = [(_begun(path), str(path), path) for path in files]
+    yield from (path for begun, _, path in sorted(each for each in found if each[0] is not None))
 
 
 def open(path: Path, state: bytes | None = None) -> PiReader:
@@ -72,12 +69,19 @@ def open(path: Path, state: bytes | None = None) -> PiReader:
     return PiReader(Origin(mended(identity), name))
 
 
+def _begun(path: Path) -> int | None:
+    """When a file of pi's was begun; `None` for any other file."""
+    values = first_records(path) if path.suffix == ".jsonl" else []
+    return begun(values) if is_family(values) and not is_openclaw(path, values) else None
+
+
 # --- shared with OpenClaw ----------------------------------------------------------------
 
 
 def first_records(path: Path) -> list[dict[str, JSON]]:
     """The first records of a file that can be read; none when it is not there, is damaged or
-    is no file of records. A line that the head cuts off is left out.
+    is no file of records, one alone when that is not of pi's kind. A line that the head cuts
+    off is left out.
     """
     try:
         if not path.is_file():
@@ -89,12 +93,13 @@ def first_records(path: Path) -> list[dict[str, JSON]]:
     lines = head.split(b"\n")
     if len(head) == HEAD_BYTES:
         lines.pop()
-    return [
-        piece.value
-        for line in lines[:HEAD_RECORDS]
-        for piece in jsonl.read_line(line, 0, is_record)
-        if piece.value is not None
-    ]
+    found: list[dict[str, JSON]] = []
+    for line in lines[:HEAD_RECORDS]:
+        pieces = jsonl.read_line(line, 0, is_record)
+        found += [piece.value for piece in pieces if piece.value is not None]
+        if found and not is_family(found):
+            break  # most files are another agent's, and each importer looks at all
+    return found
 
 
 def is_family(values: Sequence[dict[str, JSON]]) -> bool:
