@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -343,6 +344,38 @@ def test_a_rollback_of_any_depth(
     assert words(session(store, "t").history()) == [*left, "three"]
 
 
+def test_a_sub_agent_that_was_given_part_of_its_parents_history(
+    store: clew.Ledger, tmp_path: Path
+) -> None:
+    """What was dropped from the copy is not shown, what was kept is, and none of it counts."""
+    store.import_from(file_of(THREAD))
+    before = used(store)
+    data = file_of(COPY).read_bytes().replace(b'"forked_from_id"', b'"parent_thread_id"')
+    dropped = (b'"reasoning"', b'"function_call', b"agent_reasoning")
+    kept = [row for row in data.splitlines() if not any(each in row for each in dropped)]
+    path = tmp_path / file_of(COPY).name
+    path.write_bytes(lines(*kept))
+    store.import_from(path)
+    agent = session(store, COPY)
+    assert agent.info.spawned_by == session(store, THREAD).id
+    assert words(agent.history()) == [
+        *("Which trees need water today?", "The quince and the medlar."),
+        *("And tomorrow?", "Only the quince."),
+    ]
+    assert not any(message.tool_calls for message in agent.history())
+    assert used(store) == (before[0] + 4_440, before[1] + 1)
+
+
+def test_a_prompt_beside_injected_text_is_a_prompt() -> None:
+    blocks = [{"type": "input_text", "text": t} for t in ("<environment_context>x", "Water!")]
+    both, alone = (
+        line("response_item", type="message", role="user", content=content)
+        for content in (blocks, blocks[:1])
+    )
+    records = read_bytes(lines(alone, both))
+    assert [(each.role, each.title) for each in records] == [("context", None), ("user", "Water!")]
+
+
 def migrated(data: bytes) -> list[dict[str, Any]]:
     """What Codex makes of a rollout without ordinals: the rolled back turns and copied heads
     gone, events in today's shape, items with today's fields, times as they were.
@@ -426,6 +459,14 @@ def test_a_fork_finds_a_record_under_the_name_that_it_was_given_later(
     assert words(session(store, "fork").history()) == [
         *("Which trees need water today?", "The quince and the medlar.", "Elsewhere?"),
     ]
+
+
+def test_a_sub_agents_only_turn_can_be_rolled_back(store: clew.Ledger, tmp_path: Path) -> None:
+    path = tmp_path / file_of(AGENT).name
+    again = (event("thread_rolled_back", 50, num_turns=1), said("user", "Count the figs.", 51))
+    path.write_bytes(file_of(AGENT).read_bytes() + lines(*again))
+    store.import_from(path)
+    assert words(session(store, AGENT).history()) == ["Count the figs."]
 
 
 def test_a_sub_agent_names_its_parent(store: clew.Ledger) -> None:
@@ -924,6 +965,16 @@ def test_all_fixtures_go_in_and_come_out_again(fixtures_dir: Path, store: clew.L
         assert str(info.imported_from).startswith("codex:")
     again = store.import_from(root)
     assert (again.added, again.sessions_new) == (0, 0)
+
+
+def test_recorded_files_that_grow_give_the_same_records(fixtures_dir: Path) -> None:
+    chance = random.Random(5)
+    for path in codex.discover(fixtures_dir / "codex"):
+        size = path.stat().st_size
+        cuts = sorted(chance.randrange(size) for _ in range(7))
+        whole = read(path)[0]
+        assert read_in_pieces(path, cuts, resume=True, last=True) == whole, path
+        assert read_in_pieces(path, cuts, resume=False, last=False) == whole, path
 
 
 def test_the_threads_that_codex_wrote_are_those_of_its_own_index(

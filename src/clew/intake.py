@@ -329,8 +329,8 @@ class Intake:
         """The records to add to a session that another source has begun."""
         assert self._project is not None  # noqa: S101 - a session has one
         known = (tx.one("record_get", project=self._project, native=i.native) for i in self._items)
-        if origin.renamed and all(row is None for row in known):
-            self._renamed = Renamed(tx, self._project, session)
+        anew = origin.renamed and all(row is None for row in known)
+        self._renamed = Renamed(tx, self._project, session) if anew else None
         return self._unknown(tx, session)
 
     def _same_renamed(self, tx: Tx, item: _Item) -> bool:

@@ -138,7 +138,7 @@ _EVENTS: Final = frozenset(
 ) | {f"{name}_{end}" for name in _SPANS for end in ("begin", "end")}
 
 _WRAPPED = re.compile(
-    r"\s*(?:<(?:apps_instructions|environment_context|goal_context|legacy_\w+"
+    r"\s*(?:<(?:apps_instructions|environment_context|goal_context|hook_prompt|legacy_\w+"
     r"|permissions instructions|plugins_instructions|recommended_plugins|skill"
     r"|skills_instructions|subagent_notification|turn_aborted|user_action"
     r"|user_instructions|user_shell_command)>|# AGENTS\.md instructions)"
@@ -237,19 +237,25 @@ def typed(item: dict[str, JSON]) -> str | None:
     """The words of a prompt that a person typed; `None` for any other item."""
     if item.get("role") != "user" or item.get("type", "message") != "message":
         return None
-    words = _words(item.get("content"))
-    if _WRAPPED.match(words):
+    texts = _texts(item.get("content"))
+    own = [each for each in texts if not _WRAPPED.match(each)]
+    if texts and not own:
         return None
+    words = "\n".join(own)
     asked = _REQUEST.search(words)
     return words[asked.end() :] if asked else words
 
 
-def _words(content: JSON) -> str:
+def _texts(content: JSON) -> list[str]:
     if isinstance(content, str):
-        return content
+        return [content]
     blocks = content if isinstance(content, list) else []
     texts = (text(block, "text") for block in blocks if isinstance(block, dict))
-    return "\n".join(filter(None, texts))
+    return [each for each in texts if each]
+
+
+def _words(content: JSON) -> str:
+    return "\n".join(_texts(content))
 
 
 def folder_told(item: dict[str, JSON]) -> str | None:
