@@ -10,9 +10,13 @@ from clew.importers import (
     claude_records,
     codex,
     codex_records,
+    gemini_cli,
+    gemini_records,
     openclaw,
     pi,
     pi_records,
+    qwen,
+    qwen_records,
 )
 from clew.importers.base import Importer, Reader
 
@@ -26,6 +30,8 @@ IMPORTERS: Final[dict[str, Importer]] = {
     "codex": codex,
     "pi": pi,
     "openclaw": openclaw,
+    "gemini-cli": gemini_cli,
+    "qwen": qwen,
 }
 
 
@@ -39,3 +45,7 @@ def register_decoders() -> None:
     shapes.register_decoder(claude_records.FORMAT, claude_records.decode)
     shapes.register_decoder(codex_records.FORMAT, codex_records.decode)
     shapes.register_decoder(pi_records.FORMAT, pi_records.decode)
+    shapes.register_decoder(gemini_records.FORMAT, gemini_records.decode)
+    shapes.register_decoder(gemini_records.CALLS, gemini_records.decode_calls)
+    shapes.register_decoder(gemini_records.RESULTS, gemini_records.decode_results)
+    shapes.register_decoder(qwen_records.FORMAT, qwen_records.decode)

@@ -185,9 +185,10 @@ def _is_ours(value: dict[str, JSON]) -> bool:
         return "leafUuid" in value
     if kind == "file-history-snapshot":
         return "messageId" in value
-    if "sessionId" not in value or "payload" in value:
+    # Qwen Code has the same envelope, around Gemini's parts and payloads of its own.
+    if "sessionId" not in value or {"payload", "systemPayload"} & value.keys():
         return False
     message = value.get("message")
-    if isinstance(message, dict):  # Qwen Code has the same envelope around Gemini's parts
+    if isinstance(message, dict):
         return "parts" not in message and message.get("role") in ("user", "assistant")
     return isinstance(kind, str) and kind in TYPES
