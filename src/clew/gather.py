@@ -43,6 +43,11 @@ FRAME_LEVEL = 3
 NOT_ALL_READ = -1
 """In place of a source's time while there is more to read."""
 
+TORN = "bytes of an incomplete record"
+UNSAID = "nothing is said in it yet: read when there is"
+EMPTY = "it holds no records yet"
+"""What is told of a source that its agent is still writing: the ends of notes."""
+
 
 class Note(msgspec.Struct, frozen=True):
     """Something odd in a source, and where: nothing is skipped without one."""
@@ -78,7 +83,9 @@ class Progress(msgspec.Struct, frozen=True):
     path: str
 
 
-class _Work(msgspec.Struct):
+class Work(msgspec.Struct):
+    """A source to read, and the size and time it had when it was looked at."""
+
     importer: Importer
     path: Path
     size: int
@@ -109,7 +116,7 @@ def gather(
     for number, work in enumerate(works):
         if on_progress:
             on_progress(Progress(number, len(works), done, total, mended(str(work.path))))
-        _try_file(ledger, work, report)
+        take_file(ledger, work, report)
         done += work.size
     if report.sessions_new:
         ledger._run(link_spawned, 0)
@@ -118,7 +125,7 @@ def gather(
     return report
 
 
-def _try_file(ledger: Ledger, work: _Work, report: Imported) -> None:
+def take_file(ledger: Ledger, work: Work, report: Imported) -> None:
     """One bad file, or a session that takes no more, must not cost the others. What is wrong
     with the ledger itself is raised.
     """
@@ -134,7 +141,7 @@ def _try_file(ledger: Ledger, work: _Work, report: Imported) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a hostile file brings about
         text = f"not read: {type(error).__name__}: {error}"
-    report.notes.append(Note(_name(work.path), None, mended(text)))
+    report.notes.append(Note(source_name(work.path), None, mended(text)))
 
 
 def _find(root: Path, name: str | None) -> Iterator[tuple[Importer, Path]]:
@@ -163,7 +170,7 @@ def _find(root: Path, name: str | None) -> Iterator[tuple[Importer, Path]]:
 
 def _changed(
     ledger: Ledger, found: Iterator[tuple[Importer, Path]], report: Imported
-) -> list[_Work]:
+) -> list[Work]:
     """The sources that are new or have another size or time than when they were read."""
     seen: dict[str, dict[str, tuple[int, int]]] = {}
     works = []
@@ -177,22 +184,23 @@ def _changed(
         try:
             status = path.stat()
         except OSError as error:
-            report.notes.append(Note(_name(path), None, f"not read: {error}"))
+            report.notes.append(Note(source_name(path), None, f"not read: {error}"))
             continue
-        if known.get(_name(path)) == (status.st_size, status.st_mtime_ns):
+        if known.get(source_name(path)) == (status.st_size, status.st_mtime_ns):
             report.unchanged += 1
         else:
-            works.append(_Work(importer, path, status.st_size, status.st_mtime_ns))
+            works.append(Work(importer, path, status.st_size, status.st_mtime_ns))
     return works
 
 
-def _name(path: Path) -> str:
+def source_name(path: Path) -> str:
+    """The name under which the ledger knows a source."""
     # Ten times as fast as Path.resolve, and links stay as named. A source that its agent has
     # compressed stays the source that it was.
     return mended(packed.plain_name(os.path.abspath(path)))  # noqa: PTH100
 
 
-def _import_file(ledger: Ledger, work: _Work, report: Imported) -> None:
+def _import_file(ledger: Ledger, work: Work, report: Imported) -> None:
     with packed.opened(work.path) as file:
         intake, reader, hasher = _begin(ledger, work, file, report)
         file.seek(reader.consumed)
@@ -205,14 +213,13 @@ def _import_file(ledger: Ledger, work: _Work, report: Imported) -> None:
                 batch, held = held, _Batch()
                 if reader.origin.native_id and intake.refused(reader.origin):
                     note = "it was erased here and is not brought back"
-                    report.notes.append(Note(_name(work.path), None, note))
+                    report.notes.append(Note(source_name(work.path), None, note))
                     return
                 _store(ledger, work, intake, reader, (batch, tail, hasher.digest()), report)
                 report.bytes += batch.bytes
                 report.records += len(batch.pieces)
             if waits:
-                note = "nothing is said in it yet: read when there is"
-                report.notes.append(Note(_name(work.path), None, note))
+                report.notes.append(Note(source_name(work.path), None, UNSAID))
         finally:
             # Batches that were stored count, whatever became of the one behind them.
             _count(work, intake, report)
@@ -238,13 +245,13 @@ def _held_back(intake: Intake, reader: Reader, held: _Batch, batch: _Batch) -> b
     )
 
 
-def _count(work: _Work, intake: Intake, report: Imported) -> None:
+def _count(work: Work, intake: Intake, report: Imported) -> None:
     intake.reset()
     report.sessions_new += intake.created
     report.sessions_grown += bool(intake.added and not intake.created)
     report.added += intake.added
     report.known += intake.known
-    name = _name(work.path)
+    name = source_name(work.path)
     report.notes += [Note(name, at, text) for at, text in intake.notes if text != LATER]
     later = [at for at, text in intake.notes if text == LATER]
     if later:
@@ -254,10 +261,10 @@ def _count(work: _Work, intake: Intake, report: Imported) -> None:
 
 
 def _begin(
-    ledger: Ledger, work: _Work, file: object, report: Imported
+    ledger: Ledger, work: Work, file: object, report: Imported
 ) -> tuple[Intake, Reader, hashlib._Hash]:
     """Go on where the source was left; from the start when it is new or was rewritten."""
-    name = _name(work.path)
+    name = source_name(work.path)
     with ledger._database.read() as tx:
         row = tx.one("source_get", importer=work.importer.name, path=name)
     hasher = hashlib.sha256()
@@ -280,7 +287,11 @@ def _begin(
                 )
         if bytes(checked):
             report.notes.append(
-                Note(_name(work.path), None, "it was rewritten since: read again from its start")
+                Note(
+                    source_name(work.path),
+                    None,
+                    "it was rewritten since: read again from its start",
+                )
             )
         hasher = hashlib.sha256()
     reader = work.importer.open(work.path, None)
@@ -361,7 +372,7 @@ def _cut_frames(
 
 def _store(
     ledger: Ledger,
-    work: _Work,
+    work: Work,
     intake: Intake,
     reader: Reader,
     read: tuple[_Batch, bytes, bytes],
@@ -369,7 +380,7 @@ def _store(
 ) -> None:
     batch, tail, checked = read
     if not batch.frames and not tail and intake.source is None:
-        report.notes.append(Note(_name(work.path), None, "it holds no records yet"))
+        report.notes.append(Note(source_name(work.path), None, EMPTY))
         return
     packer = zstandard.ZstdCompressor(level=FRAME_LEVEL)
     frames = [
@@ -382,7 +393,7 @@ def _store(
         for start, raw in batch.frames
     ]
     whole = batch.last
-    note = f"ends in {len(tail)} bytes of an incomplete record" if tail and whole else None
+    note = f"ends in {len(tail)} {TORN}" if tail and whole else None
     progress = {
         "size": work.size,
         "read_to": reader.consumed,
@@ -407,7 +418,7 @@ def _store(
     if intake.session and ledger._searcher is not None:
         ledger._searcher.wrote(intake.session)
     if note:
-        report.notes.append(Note(_name(work.path), reader.consumed, note))
+        report.notes.append(Note(source_name(work.path), reader.consumed, note))
 
 
 def source_bytes(ledger: Ledger, session: Session) -> dict[str, bytes]:

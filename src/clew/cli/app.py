@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "import": "imports:import_",
+    "watch": "watch:watch",
     "sessions": "sessions:sessions",
     "show": "show:show",
     "search": "search:search",
