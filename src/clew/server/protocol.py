@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from clew.server import problems
+from clew.server.problems import Refused
 
 HEAD_BYTES_MAX = 64 * 1024
 HEAD_SECONDS = 20.0
@@ -44,6 +47,19 @@ class BoundedHTTP(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 self.send_400_response(f"The headers are longer than {HEAD_BYTES_MAX} bytes.")
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read as HTTP as everything else is refused, and hang up."""
+        refused = problems.answer(Refused("malformed", msg), "")
+        head = [STATUS_LINE[400]]
+        head += [b"%s: %s\r\n" % pair for pair in self.server_state.default_headers]
+        head += [
+            b"content-type: " + problems.PROBLEM_JSON + b"\r\n",
+            b"content-length: %d\r\n" % len(refused.body),
+            b"connection: close\r\n\r\n",
+        ]
+        self.transport.write(b"".join(head) + refused.body)
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         """Something begins: it may be the next request, behind one that is being answered."""
