@@ -386,7 +386,7 @@ def test_identify_looks_at_the_name_and_the_first_records(
     path = tmp_path / name
     path.write_bytes(content)
     assert claude_code.identify(path) is ours
-    assert importers.identify(path) is (claude_code if ours else None)
+    assert (importers.identify(path) is claude_code) is ours
 
 
 def test_discover_puts_mains_first_and_originals_before_copies(tmp_path: Path) -> None:
