@@ -546,6 +546,19 @@ def test_a_copy_in_another_session_is_not_added_again(store: clew.Ledger, tmp_pa
     ]
 
 
+def test_a_qwen_sub_agent_is_a_session_of_its_own(store: clew.Ledger, tmp_path: Path) -> None:
+    rows = [json.loads(row) for row in (GOLDEN["qwen"] / "main.jsonl").read_text().splitlines()]
+    parent = rows[0]["sessionId"]
+    write(tmp_path / "chats" / f"{parent}.jsonl", rows)
+    launched = {**rows[0], "uuid": "own", "subtype": "agent_launch_prompt"}
+    retried = {**rows[0], "uuid": "next", "parentUuid": "own", "provenance": "system"}
+    write(tmp_path / "subagents" / parent / "agent-a1.jsonl", [launched, retried])
+    assert store.import_from(tmp_path).sessions_new == 2
+    agent = session_of(store, f"qwen:{parent}/agent-a1")
+    assert agent.info.spawned_by == session_of(store, f"qwen:{parent}").id
+    assert [message.meta for message in agent.history()] == [False, True]
+
+
 # --- what is odd ---------------------------------------------------------------------------
 
 
@@ -594,6 +607,7 @@ def test_results_keep_what_was_shown_and_what_failed() -> None:
         call("b", None, result="plain words"),
         call("c", "broken", status="error"),
         call("d", None, resultDisplay={"fileDiff": "x"}),
+        call("f", None, result=[*call("e", "e's")["result"], *call("f", "f's")["result"]]),
     ]
     data = lines([said("m", "", "gemini", toolCalls=calls)])
     _answer, results = read_bytes(data)
@@ -602,6 +616,7 @@ def test_results_keep_what_was_shown_and_what_failed() -> None:
         ("a", "only shown", False),
         ("b", "plain words", False),
         ("c", "broken", True),
+        ("f", "f's", False),
     ]
 
 
@@ -618,6 +633,8 @@ def test_roots_follow_the_environment(tmp_path: Path) -> None:
     ]
     assert qwen.roots(tmp_path, {}) == [tmp_path / ".qwen" / "projects"]
     assert qwen.roots(tmp_path, {"QWEN_HOME": str(tmp_path / "none")}) == []
+    runtime = {"QWEN_RUNTIME_DIR": str(tmp_path / ".qwen"), "QWEN_HOME": "/none"}
+    assert qwen.roots(tmp_path, runtime) == [tmp_path / ".qwen" / "projects"]
 
 
 def test_a_project_is_found_by_its_file_its_slug_its_hash_or_the_context(tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ class GeminiReader(JsonlReader):
         """Whether the first standing message is the summary of a compression."""
         self._live: list[tuple[str, str, str]] = []
         """The messages that stand: id, name, and the name of their last entry."""
+        self._index: dict[str, int] = {}
+        """Where a message stands, by its id."""
         self._inner: dict[int, list[Record]] = {}
         """What stands inside a record, by where that one begins."""
 
@@ -88,7 +90,8 @@ class GeminiReader(JsonlReader):
         reader._consumed = known.consumed
         reader._identified, reader._titled = known.identified, known.titled
         reader._base, reader._seed = known.base, known.seed
-        reader._overlaid, reader._live = known.overlaid, known.live
+        reader._overlaid = known.overlaid
+        reader._keep(known.live)
         return reader
 
     def state(self) -> bytes:
@@ -195,16 +198,28 @@ class GeminiReader(JsonlReader):
         """The name of the last standing message, and that of its last entry."""
         return (self._live[-1][1], self._live[-1][2]) if self._live else (self._seed, self._base)
 
+    def _keep(self, live: list[tuple[str, str, str]]) -> None:
+        """Let but these messages stand."""
+        self._live = live
+        self._index = {id: at for at, (id, _name, _last) in enumerate(live) if id}
+
+    def _stand(self, id: str, name: str, last: str) -> None:
+        """Let one more message stand, behind the others."""
+        if id:
+            self._index[id] = len(self._live)
+        self._live.append((id, name, last))
+
     def _rewind(self, record: Record, target: str) -> None:
         """Take a message and all behind it away; all of them when it is not there."""
-        ids = [id for id, _name, _last in self._live]
-        if target in ids:
-            del self._live[ids.index(target) :]
+        index = self._index.get(target)
+        if index is not None:
+            self._keep(self._live[:index])
         elif self._overlaid:
             self._base = self._seed = ROOT  # the summary goes too
-            self._overlaid, self._live = False, []
+            self._overlaid = False
+            self._keep([])
         elif self._live:
-            self._live = []
+            self._keep([])
         else:
             return
         record.after = self._tip()[1]
@@ -227,7 +242,8 @@ class GeminiReader(JsonlReader):
             record.after = ROOT
         record.native_id, record.says_all = name, True
         self._base = self._seed = name
-        self._overlaid, self._live = summary is not None, []
+        self._overlaid = summary is not None
+        self._keep([])
         self._say_all(piece, inner)
 
     def _open_document(self, record: Record, piece: Piece) -> None:
@@ -238,7 +254,8 @@ class GeminiReader(JsonlReader):
         if inner is None:
             return
         record.native_id = f"{self.origin.native_id}/document"
-        self._base, self._seed, self._live = record.native_id, "", []
+        self._base, self._seed = record.native_id, ""
+        self._keep([])
         self._say_all(piece, inner, each_follows=True)
 
     def _inside(self, record: Record, piece: Piece) -> list[Nested] | None:
@@ -267,14 +284,14 @@ class GeminiReader(JsonlReader):
         if record.kind is not Kind.MESSAGE:
             return []
         id = text(value, "id") or ""
-        again = next((n for n, live in enumerate(self._live) if id and live[0] == id), None)
+        again = self._index.get(id)
         if again is not None and again < len(self._live) - 1:
             return self._mend(record, value, again)
         held = self._live.pop() if again is not None else None
         before, place = self._tip()
         name = chained(self.origin.native_id, before, value)
         if held is not None and held[1] == name:
-            self._live.append(held)
+            self._stand(*held)
             record.kind, record.role = Kind.NOTICE, None
             return []
         record.native_id, record.says_all = name, True
@@ -282,7 +299,7 @@ class GeminiReader(JsonlReader):
             record.after = place
         self._add_facts(record, value)
         behind = self._results(record, value)
-        self._live.append((id, name, f"{name}/results" if behind else name))
+        self._stand(id, name, f"{name}/results" if behind else name)
         return behind
 
     def _mend(self, record: Record, value: dict[str, JSON], index: int) -> list[Record]:

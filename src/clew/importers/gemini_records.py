@@ -326,12 +326,10 @@ def _results_of(call: dict[str, JSON]) -> list[Part]:
     parts = _parts({"content": call.get("result")})
     given = [part for part in parts if isinstance(part, ToolResult)]
     if given:
-        return [
-            msgspec.structs.replace(
-                part, call_id=part.call_id or id, is_error=part.is_error or failed
-            )
-            for part in given[:1]
-        ]
+        # A result that was masked later holds those of all calls of its step.
+        own = next((part for part in given if part.call_id == id), given[0])
+        bad = own.is_error or failed
+        return [msgspec.structs.replace(own, call_id=own.call_id or id, is_error=bad)]
     words = tuple(part for part in parts if isinstance(part, Text))
     shown = call.get("resultDisplay")
     if not words and isinstance(shown, str) and shown:

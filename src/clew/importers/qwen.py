@@ -1,6 +1,7 @@
 """Qwen Code: where its histories are, and which files are its own.
 
     <home>/projects/<slug>/chats/<session>.jsonl
+    <home>/projects/<slug>/subagents/<session>/agent-<id>.jsonl
     <home>/tmp/<hash>/chats/<session>.jsonl          earlier versions
 
 The program is open source; what is known of its files stands in `docs/importers.md`.
@@ -29,8 +30,10 @@ HEAD_RECORDS = 24
 
 
 def roots(home: Path, env: Mapping[str, str]) -> list[Path]:
-    """`projects` and `tmp` under `$QWEN_HOME`, else under `~/.qwen`; only those that exist."""
-    told = env.get("QWEN_HOME")
+    """`projects` and `tmp` under `$QWEN_RUNTIME_DIR`, `$QWEN_HOME` or `~/.qwen`; only those
+    that exist.
+    """
+    told = env.get("QWEN_RUNTIME_DIR") or env.get("QWEN_HOME")
     base = Path(told).expanduser() if told else home / ".qwen"
     return [folder for folder in (base / "projects", base / "tmp") if folder.is_dir()]
 
@@ -44,15 +47,30 @@ def discover(root: Path) -> Iterator[Path]:
     """See `Importer.discover`. What began earlier comes first: a branch copies what it left."""
     files = [root] if root.is_file() else list(_walk(root))
     found = [(values, path) for path in files if (values := _values(path))]
-    found.sort(key=lambda row: (time_ms(row[0][0].get("timestamp")) or 0, str(row[1])))
+    found.sort(key=lambda row: (_parent(row[1]) is not None, _begun(row[0]), str(row[1])))
     yield from (path for _values, path in found)
 
 
 def open(path: Path, state: bytes | None = None) -> QwenReader:
-    """See `Importer.open`. The session's id is told by the records, else by the file's name."""
+    """See `Importer.open`. The session's id is told by the records, else by the file's name; a
+    sub-agent's records tell that of its parent.
+    """
     if state is not None:
         return QwenReader.resume(state)
-    return QwenReader(Origin(mended(path.stem), name))
+    parent = _parent(path)
+    if parent is None:
+        return QwenReader(Origin(mended(path.stem), name))
+    identity = mended(f"{parent}/{path.stem}")
+    return QwenReader(Origin(identity, name, parent=mended(parent), kind="subagent"))
+
+
+def _parent(path: Path) -> str | None:
+    """The session in whose folder a sub-agent's file lies."""
+    return path.parent.name if path.parent.parent.name == "subagents" else None
+
+
+def _begun(values: list[dict[str, JSON]]) -> int:
+    return time_ms(values[0].get("timestamp")) or 0
 
 
 def _walk(root: Path) -> Iterator[Path]:

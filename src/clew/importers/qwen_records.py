@@ -28,8 +28,19 @@ RANK_PROMPT, RANK_NAMED = 1, 3
 
 TYPES: Final = frozenset({"user", "assistant", "tool_result", "system"})
 """Every record type known."""
-_INJECTED: Final = frozenset({"notification", "cron", "hook_context", "background_notification"})
-"""What stands in the user's place but was not typed."""
+_INJECTED: Final = frozenset(
+    {
+        "agent_bootstrap",
+        "agent_retry",
+        "background_task_completed",
+        "cron",
+        "goal_runtime",
+        "notification",
+    }
+)
+"""Subtypes of what stands in the user's place but was not typed."""
+_NOT_TYPED: Final = frozenset({"goal_control", "goal_runtime", "system"})
+"""The same, by where a record says that it comes from."""
 _COMPRESSION: Final = "chat_compression"
 
 
@@ -149,7 +160,7 @@ class QwenReader(JsonlReader):
     def _learn(self, value: dict[str, JSON]) -> None:
         origin = self.origin
         told = text(value, "sessionId")
-        if told is not None and not self._identified:
+        if told is not None and not self._identified and origin.kind == "main":
             self._identified = True
             origin.native_id = mended(told)
         origin.project = origin.project or text(value, "cwd")
@@ -205,7 +216,8 @@ def _classify(value: dict[str, JSON]) -> tuple[Kind, str | None, str | None]:
     if not _said(value):
         return Kind.UNKNOWN, None, "a message that says nothing"
     if kind == "user":
-        return Kind.MESSAGE, "context" if subtype in _INJECTED else "user", None
+        injected = subtype in _INJECTED or value.get("provenance") in _NOT_TYPED
+        return Kind.MESSAGE, "context" if injected else "user", None
     return Kind.MESSAGE, "tool" if kind == "tool_result" else "assistant", None
 
 
