@@ -481,7 +481,7 @@ def test_json_takes_ids_in_any_case_and_numbers_in_any_form() -> None:
         ({"arrayValue": {"values": [{"intValue": "1"}, {}]}}, [1, None]),
         ({"arrayValue": {}}, []),
         ({"kvlistValue": {"values": [{"key": "k", "value": {"stringValue": "v"}}]}}, {"k": "v"}),
-        ({"laterValue": 1}, None),
+        ({"stringValue": None}, None),
         ({}, None),
         (None, None),
     ],
@@ -499,17 +499,7 @@ def test_json_values(value: Any, expected: Any) -> None:
         ({"startTimeUnixNano": "1.5"}, "no whole number"),
         ({"startTimeUnixNano": "²"}, "no whole number"),
         ({"startTimeUnixNano": str(2**64)}, "64 bits"),
-        ({"kind": "SPAN_KIND_CLIENT"}, "kind is no whole number"),
-        ({"kind": True}, "kind is no whole number"),
         ({"attributes": {}}, "attributes is no list"),
-        ({"attributes": [{"key": "a", "value": "b"}]}, "stringValue"),
-        ({"attributes": [{"key": "a", "value": {"stringValue": 1}}]}, "no string"),
-        ({"attributes": [{"key": "a", "value": {"intValue": "x"}}]}, "no whole number"),
-        ({"attributes": [{"key": "a", "value": {"intValue": 2**63}}]}, "64 bits"),
-        ({"attributes": [{"key": "a", "value": {"boolValue": 1}}]}, "true nor false"),
-        ({"attributes": [{"key": "a", "value": {"doubleValue": "x"}}]}, "no number"),
-        ({"attributes": [{"key": "a", "value": {"bytesValue": "!"}}]}, "no base64"),
-        ({"attributes": [{"key": "a", "value": {"arrayValue": []}}]}, "no object"),
         ({"events": [1]}, "no list of objects"),
         ({"status": []}, "status is no object"),
     ],
@@ -521,6 +511,83 @@ def test_a_bad_span_in_json_is_refused_alone(more: dict[str, Any], said: str) ->
     request = jsonform.decode_request(json.dumps(body).encode())
     assert (len(request.spans), request.refused.count) == (1, 1)
     assert said in request.refused.message
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "value", "said"),
+    [
+        ({"kind": "zz"}, "kind", 0, 'kind is no whole number: "zz"'),
+        ({"kind": 1.5}, "kind", 0, "kind is no whole number: 1.5"),
+        ({"kind": True}, "kind", 0, "kind is no whole number: true"),
+        ({"kind": -1}, "kind", 0, "kind is negative: -1"),
+        ({"name": 7}, "name", "", "name is no string: 7"),
+        ({"status": {"code": []}}, "status_code", 0, "code is no whole number: []"),
+        ({"flags": 2**70}, "flags", 0, 'flags does not fit into 64 bits: "1180591620717411303424"'),
+        ({"events": [{"timeUnixNano": "x"}]}, "events", [Event(0, "")], "timeUnixNano is no whole"),
+        ({"links": [{"traceId": "x"}]}, "links", [Link("", "")], "traceId is not hexadecimal"),
+    ],
+)
+def test_what_a_span_can_do_without_is_noted(
+    more: dict[str, Any], field: str, value: Any, said: str
+) -> None:
+    span = read_json(**more)
+    assert getattr(span, field) == value
+    assert [said in note for note in span.odd] == [True], span.odd
+
+
+def test_kinds_and_codes_by_their_names() -> None:
+    span = read_json(kind="SPAN_KIND_CLIENT", status={"code": "STATUS_CODE_ERROR"})
+    assert (span.kind, span.status_code, span.odd) == (3, 2, [])
+
+
+@pytest.mark.parametrize(
+    ("value", "kept", "said"),
+    [
+        ("b", "b", "no object like"),
+        ({"stringValue": 1}, {"stringValue": 1}, "no string"),
+        ({"intValue": "x"}, {"intValue": "x"}, "no whole number"),
+        ({"intValue": 2**63}, {"intValue": str(2**63)}, "64 bits"),
+        ({"boolValue": 1}, {"boolValue": 1}, "true nor false"),
+        ({"doubleValue": "x"}, {"doubleValue": "x"}, "no number"),
+        ({"bytesValue": "!"}, {"bytesValue": "!"}, "no base64"),
+        ({"arrayValue": []}, {"arrayValue": []}, "no object"),
+        ({"arrayValue": {"values": [{"zz": 1}, {"intValue": 2}]}}, [{"zz": 1}, 2], "called zz"),
+        ({"kvlistValue": {"values": [1]}}, {"kvlistValue": {"values": [1]}}, "no object"),
+        ({"zz": [1, None, {"a": 2.5}]}, {"zz": [1, None, {"a": 2.5}]}, "called zz"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_kept_as_it_is(value: Any, kept: Any, said: str) -> None:
+    pairs = [{"key": "a", "value": value}, {"key": "b", "value": {"intValue": 1}}]
+    span = read_json(attributes=pairs)
+    assert span.attributes == {"a": kept, "b": 1}
+    assert len(span.odd) == 1
+    assert span.odd[0].startswith("a: ")
+    assert said in span.odd[0]
+
+
+def test_notes_on_values_have_an_end() -> None:
+    pairs = [{"key": "k" * 999, "value": {"zz": n}} for n in range(model.ODD_MAX + 5)]
+    odd = read_json(attributes=pairs).odd
+    assert {len(note) for note in odd} == {model.ODD_CHARS_MAX}
+    assert len(odd) == model.ODD_MAX
+
+
+def test_a_value_of_a_resource_that_cannot_be_read_costs_no_request() -> None:
+    body = json.loads(json_span())
+    body["resourceSpans"][0]["resource"] = {
+        "attributes": [{"key": "r", "value": {"intValue": "x"}}]
+    }
+    (span,) = jsonform.decode_request(json.dumps(body).encode()).spans
+    assert span.resource.attributes == {"r": {"intValue": "x"}}
+    assert span.odd == ["r: an intValue is no whole number"]
+
+
+@pytest.mark.parametrize("form", [protobuf, jsonform])
+def test_a_refusal_names_its_span(form: Any) -> None:
+    bad = [OtlpSpan("", f"{n:016x}", start_ns=1) for n in (1, 2)] + [OtlpSpan(TRACE, SPAN)]
+    message = form.decode_request(form.encode_request(bad)).refused.message
+    assert "span 0000000000000001 and 1 more: trace_id has 0 bytes" in message
+    assert f"; span {SPAN}: a span has neither start nor end" in message
 
 
 @pytest.mark.parametrize(

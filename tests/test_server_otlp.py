@@ -282,6 +282,33 @@ def test_a_bad_span_costs_no_neighbour(ledger: clew.Ledger, form: Any) -> None:
     assert [found.name for found in at(ledger).spans()] == ["n1", "n3"]
 
 
+def test_spans_beside_a_name_that_is_too_long_go_to_their_trace(ledger: clew.Ledger) -> None:
+    batch = [span(1, {"session.id": "x" * 100_000}), span(2, {}, parent=1), span(3, {})]
+    (reply,) = posted(ledger, protobuf.encode_request(batch))
+    answer = protobuf.decode_answer(reply.body)
+    assert answer.rejected == 1
+    assert answer.message.startswith(f"span {1:016x}: the conversation's name has 100,000")
+    assert [found.name for found in at(ledger, TRACE, "otlp-trace").spans()] == ["n2", "n3"]
+
+
+def test_what_was_odd_stands_beside_the_span(ledger: clew.Ledger) -> None:
+    body = json.loads(jsonform.encode_request([span(1, {"session.id": "c1", "n": 1})]))
+    (one,) = body["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    one |= {"kind": "zz", "status": {"code": 1.5}}
+    one["attributes"][1]["value"] = {"zz": 1}
+    headers = {"content-type": "application/json"}
+    (reply,) = posted(ledger, json.dumps(body).encode(), headers=headers)
+    assert (reply.status, json.loads(reply.body)) == (200, {})
+    (listed,) = at(ledger).spans()
+    kept = at(ledger).span(listed.id).attributes
+    assert kept["n"] == {"zz": 1}
+    assert kept["clew.otlp"]["odd"] == [
+        'kind is no whole number: "zz"',
+        "n: no kind of value is called zz",
+        "code is no whole number: 1.5",
+    ]
+
+
 def test_a_span_that_only_the_ledger_refuses_costs_no_neighbour(
     ledger: clew.Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,7 +323,7 @@ def test_a_span_that_only_the_ledger_refuses_costs_no_neighbour(
     batch = [span(number, {"session.id": "c1"}) for number in (1, 2, 3)]
     (reply,) = posted(ledger, protobuf.encode_request(batch))
     answer = protobuf.decode_answer(reply.body)
-    assert (answer.rejected, answer.message) == (1, "not this one")
+    assert (answer.rejected, answer.message) == (1, f"span {2:016x}: not this one")
     assert sorted(found.name for found in at(ledger).spans()) == ["n1", "n3"]
 
 

@@ -28,7 +28,7 @@ from clew.errors import Invalid, Stale
 from clew.log import Head, Place, read_head, save_head
 from clew.model import JSON, Kind, Position
 from clew.otlp import align
-from clew.otlp.mapping import Mapped
+from clew.otlp.mapping import NAME_CHARS_MAX, Mapped
 from clew.otlp.messages import Chat
 from clew.spans import SpanDraft, Values
 
@@ -44,9 +44,6 @@ V = TypeVar("V")
 
 FRONTEND = "otlp"
 TRACE_FRONTEND = "otlp-trace"
-NAME_CHARS_MAX = 1000
-"""A longer name of a conversation is refused."""
-
 PARENTS_MAX = 8
 """So many spans are looked for to find where a trace without a name went before."""
 

@@ -2,7 +2,8 @@
 
 The mapping of proto3 to JSON with what OTLP changes in it: ids are hexadecimal (in any case)
 and enumerations are numbers; 64-bit numbers come as strings or numbers, bytes in base64.
-Members that are not known are ignored. A span that is bad by itself costs no neighbour.
+Members that are not known are ignored. A span that is bad by itself costs no neighbour, and a
+value that is bad by itself costs no span: it is kept as it came and noted in `OtlpSpan.odd`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -18,6 +19,8 @@ from clew.canonical import parse
 from clew.errors import Invalid
 from clew.otlp.model import (
     DEPTH_MAX,
+    ODD_CHARS_MAX,
+    ODD_MAX,
     SPANS_MAX,
     VALUES_MAX,
     Answer,
@@ -34,13 +37,19 @@ from clew.otlp.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 CONTENT_TYPE = "application/json"
 
 _INT64 = 1 << 63
 _WORD = 1 << 64
 _DIGITS_MAX = 20
+_KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
+_NAMES = {
+    "kind": {f"SPAN_KIND_{name}": number for number, name in enumerate(_KINDS)},
+    "code": {f"STATUS_CODE_{name}": number for number, name in enumerate(("UNSET", "OK", "ERROR"))},
+}
+"""Enumerations by the names that proto3 would write: OTLP wants numbers, some send these."""
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _OTHER_SIGNALS = {
     "resourceLogs": "these are logs: send them to /v1/logs",
@@ -49,6 +58,11 @@ _OTHER_SIGNALS = {
 }
 
 Object = dict[str, Any]
+T = TypeVar("T")
+
+
+class _Odd(Invalid):
+    """A value that cannot be read as what it says it is."""
 
 
 def decode_request(body: bytes) -> Request:
@@ -62,9 +76,10 @@ def decode_request(body: bytes) -> Request:
             raise Invalid(advice)
     for block in _objects(data, "resourceSpans"):
         inner = _object(block, "resource")
-        resource = Resource(_attributes(inner, 0), _text(block, "schemaUrl"))
+        odd: list[str] = []
+        resource = Resource(_attributes(inner, 0, odd), _text(block, "schemaUrl"))
         for scope_spans in _objects(block, "scopeSpans"):
-            _scope_spans(scope_spans, resource, request)
+            _scope_spans(scope_spans, resource, odd, request)
     return request
 
 
@@ -158,87 +173,145 @@ def _id(data: Object, name: str) -> str:
     return text
 
 
+def _enumerated(data: Object, name: str) -> int:
+    value = data.get(name)
+    known = _NAMES[name].get(value) if isinstance(value, str) else None
+    return _natural(data, name) if known is None else known
+
+
+def _or(default: T, read: Callable[[Object, str], T], data: Object, name: str, odd: list[str]) -> T:
+    """A member that a span can do without: what cannot be read is noted."""
+    try:
+        return read(data, name)
+    except Invalid as error:
+        _note(odd, f"{error}: {msgspec.json.encode(_as_it_is(data[name], 0)).decode()}")
+        return default
+
+
+def _note(odd: list[str], text: str) -> None:
+    if len(odd) < ODD_MAX:
+        odd.append(text[:ODD_CHARS_MAX])
+
+
 # --- values ------------------------------------------------------------------------------
 
 
-def _attributes(data: Object, depth: int, name: str = "attributes") -> dict[str, Value]:
+def _attributes(
+    data: Object, depth: int, odd: list[str], name: str = "attributes"
+) -> dict[str, Value]:
     out: dict[str, Value] = {}
     for pair in _objects(data, name):
-        value = pair.get("value")
-        if value is not None and not isinstance(value, dict):
-            raise Invalid('the value of an attribute is no object like {"stringValue": …}')
-        out[_text(pair, "key")] = _value(value, depth)
+        key, known = _text(pair, "key"), len(odd)
+        out[key] = _value(pair.get("value"), depth, odd)
+        if len(odd) > known:
+            odd[known:] = [f"{key}: {text}"[:ODD_CHARS_MAX] for text in odd[known:]]
     if len(out) > VALUES_MAX:
         raise Invalid(f"more than {VALUES_MAX} attributes")
     return out
 
 
-def _value(data: Object | None, depth: int) -> Value:
-    if not data:
+def _value(data: Any, depth: int, odd: list[str]) -> Value:
+    """An attribute's value; as it is where it is of no kind that is known, or not of its own."""
+    if data is None or data == {}:
         return None
     if depth > DEPTH_MAX:
-        raise Invalid(f"an attribute is nested deeper than {DEPTH_MAX} levels")
-    for kind, value in data.items():
-        if kind in _READERS and value is not None:
-            return _READERS[kind](value, depth + 1)
-    return None
+        raise _too_deep()
+    if not isinstance(data, dict):
+        _note(odd, 'the value of an attribute is no object like {"stringValue": …}')
+        return _as_it_is(data, depth)
+    told = {kind: value for kind, value in data.items() if value is not None}
+    for kind, value in told.items():
+        if kind in _READERS:
+            try:
+                return _READERS[kind](value, depth + 1, odd)
+            except _Odd as error:
+                _note(odd, str(error))
+                return _as_it_is(data, depth)
+    if not told:
+        return None
+    _note(odd, "no kind of value is called " + " or ".join(told))
+    return _as_it_is(data, depth)
 
 
-def _string(value: Any, _depth: int) -> Value:
+def _as_it_is(data: Any, depth: int) -> Value:
+    """JSON as an attribute; a whole number beyond 64 bits as text."""
+    if depth > DEPTH_MAX:
+        raise _too_deep()
+    if isinstance(data, dict):
+        return {name: _as_it_is(item, depth + 1) for name, item in data.items()}
+    if isinstance(data, list):
+        return [_as_it_is(item, depth + 1) for item in data]
+    if isinstance(data, int) and not -_INT64 <= data < _INT64:
+        return str(data)
+    return data
+
+
+def _too_deep() -> Invalid:
+    return Invalid(f"an attribute is nested deeper than {DEPTH_MAX} levels")
+
+
+def _string(value: Any, _depth: int, _odd: list[str]) -> Value:
     if not isinstance(value, str):
-        raise Invalid("a stringValue is no string")
+        raise _Odd("a stringValue is no string")
     return value
 
 
-def _bool(value: Any, _depth: int) -> Value:
+def _bool(value: Any, _depth: int, _odd: list[str]) -> Value:
     if not isinstance(value, bool):
-        raise Invalid("a boolValue is neither true nor false")
+        raise _Odd("a boolValue is neither true nor false")
     return value
 
 
-def _int(value: Any, _depth: int) -> Value:
-    number = _integer(value, "an intValue")
+def _int(value: Any, _depth: int, _odd: list[str]) -> Value:
+    try:
+        number = _integer(value, "an intValue")
+    except Invalid as error:
+        raise _Odd(str(error)) from None
     if number >= _INT64:
-        raise Invalid("an intValue does not fit into 64 bits")
+        raise _Odd("an intValue does not fit into 64 bits")
     return number
 
 
-def _float(value: Any, _depth: int) -> Value:
+def _float(value: Any, _depth: int, _odd: list[str]) -> Value:
     if isinstance(value, str):
         if value in _NOT_FINITE:
             return _NOT_FINITE[value]
         try:
             return float(value)
         except ValueError:
-            raise Invalid("a doubleValue is no number") from None
+            raise _Odd("a doubleValue is no number") from None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Invalid("a doubleValue is no number")
+        raise _Odd("a doubleValue is no number")
     try:
         return float(value)
     except OverflowError:
-        raise Invalid("a doubleValue is too large") from None
+        raise _Odd("a doubleValue is too large") from None
 
 
-def _bytes(value: Any, _depth: int) -> Value:
+def _bytes(value: Any, _depth: int, _odd: list[str]) -> Value:
     try:
         if isinstance(value, str):
             plain = value.replace("-", "+").replace("_", "/")
             return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
         pass
-    raise Invalid("a bytesValue is no base64")
+    raise _Odd("a bytesValue is no base64")
 
 
-def _list(value: Any, depth: int) -> Value:
-    if not isinstance(value, dict):
-        raise Invalid("an arrayValue is no object with values")
-    return [_value(item, depth) for item in _objects(value, "values")]
+def _list(value: Any, depth: int, odd: list[str]) -> Value:
+    values = value.get("values", []) if isinstance(value, dict) else None
+    if not isinstance(values, list):
+        raise _Odd("an arrayValue is no object with values")
+    return [_value(item, depth, odd) for item in values]
 
 
-def _dict(value: Any, depth: int) -> Value:
-    if not isinstance(value, dict):
-        raise Invalid("a kvlistValue is no object with values")
-    return _attributes(value, depth, "values")
+def _dict(value: Any, depth: int, odd: list[str]) -> Value:
+    pairs = value.get("values", []) if isinstance(value, dict) else None
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, dict) and isinstance(pair.get("key", ""), str) for pair in pairs
+    ):
+        raise _Odd("a kvlistValue is no object with values")
+    return _attributes(value, depth, odd, "values")
 
 
 _READERS = {
@@ -255,12 +328,13 @@ _READERS = {
 # --- messages ----------------------------------------------------------------------------
 
 
-def _scope_spans(data: Object, resource: Resource, request: Request) -> None:
+def _scope_spans(data: Object, resource: Resource, outer: list[str], request: Request) -> None:
     inner = _object(data, "scope")
+    odd = [*outer]
     scope = Scope(
         _text(inner, "name"),
         _text(inner, "version"),
-        _attributes(inner, 0),
+        _attributes(inner, 0, odd),
         _text(data, "schemaUrl"),
     )
     spans = data.get("spans", [])
@@ -270,58 +344,61 @@ def _scope_spans(data: Object, resource: Resource, request: Request) -> None:
         raise Invalid(f"more than {SPANS_MAX} spans in one request: send them in smaller batches")
     for item in spans:
         try:
-            span = _span(item, scope, resource)
+            span = _span(item, scope, resource, [*odd])
             check(span)
         except Invalid as error:
-            request.refused.add(str(error))
+            told = item.get("spanId") if isinstance(item, dict) else None
+            request.refused.add(str(error), told if isinstance(told, str) else "")
         else:
             request.spans.append(span)
 
 
-def _span(data: Any, scope: Scope, resource: Resource) -> OtlpSpan:
+def _span(data: Any, scope: Scope, resource: Resource, odd: list[str]) -> OtlpSpan:
     if not isinstance(data, dict):
         raise Invalid("a span is no object")
     status = _object(data, "status")
-    return OtlpSpan(
+    span = OtlpSpan(
         trace_id=_id(data, "traceId"),
         span_id=_id(data, "spanId"),
-        name=_text(data, "name"),
+        name=_or("", _text, data, "name", odd),
         parent_id=_id(data, "parentSpanId"),
-        kind=_natural(data, "kind"),
+        kind=_or(0, _enumerated, data, "kind", odd),
         start_ns=_natural(data, "startTimeUnixNano"),
         end_ns=_natural(data, "endTimeUnixNano"),
-        attributes=_attributes(data, 0),
-        events=[_event(item) for item in _objects(data, "events")],
-        links=[_link(item) for item in _objects(data, "links")],
-        status_code=_natural(status, "code"),
-        status_message=_text(status, "message"),
+        attributes=_attributes(data, 0, odd),
+        events=[_event(item, odd) for item in _objects(data, "events")],
+        links=[_link(item, odd) for item in _objects(data, "links")],
+        status_code=_or(0, _enumerated, status, "code", odd),
+        status_message=_or("", _text, status, "message", odd),
         scope=scope,
         resource=resource,
-        trace_state=_text(data, "traceState"),
-        flags=_natural(data, "flags"),
-        dropped_attributes=_natural(data, "droppedAttributesCount"),
-        dropped_events=_natural(data, "droppedEventsCount"),
-        dropped_links=_natural(data, "droppedLinksCount"),
+        trace_state=_or("", _text, data, "traceState", odd),
+        flags=_or(0, _natural, data, "flags", odd),
+        dropped_attributes=_or(0, _natural, data, "droppedAttributesCount", odd),
+        dropped_events=_or(0, _natural, data, "droppedEventsCount", odd),
+        dropped_links=_or(0, _natural, data, "droppedLinksCount", odd),
     )
+    span.odd = odd
+    return span
 
 
-def _event(data: Object) -> Event:
+def _event(data: Object, odd: list[str]) -> Event:
     return Event(
-        _natural(data, "timeUnixNano"),
-        _text(data, "name"),
-        _attributes(data, 0),
-        _natural(data, "droppedAttributesCount"),
+        _or(0, _natural, data, "timeUnixNano", odd),
+        _or("", _text, data, "name", odd),
+        _attributes(data, 0, odd),
+        _or(0, _natural, data, "droppedAttributesCount", odd),
     )
 
 
-def _link(data: Object) -> Link:
+def _link(data: Object, odd: list[str]) -> Link:
     return Link(
-        _id(data, "traceId"),
-        _id(data, "spanId"),
-        _text(data, "traceState"),
-        _attributes(data, 0),
-        _natural(data, "droppedAttributesCount"),
-        _natural(data, "flags"),
+        _or("", _id, data, "traceId", odd),
+        _or("", _id, data, "spanId", odd),
+        _or("", _text, data, "traceState", odd),
+        _attributes(data, 0, odd),
+        _or(0, _natural, data, "droppedAttributesCount", odd),
+        _or(0, _natural, data, "flags", odd),
     )
 
 

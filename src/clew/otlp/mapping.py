@@ -10,7 +10,7 @@ that no row of `semconv` names is kept as it came. What a span has beside its at
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -33,6 +33,9 @@ ENVELOPE = "clew.otlp"
 """The attribute under which stands what an OpenTelemetry span has beside its attributes."""
 
 STATUS_ERROR = 2
+
+NAME_CHARS_MAX = 1000
+"""A longer name of a conversation is none."""
 
 
 class Mapped(msgspec.Struct):
@@ -57,7 +60,8 @@ class Mapped(msgspec.Struct):
 
 def mapped(spans: Sequence[OtlpSpan]) -> list[Mapped]:
     """What to record of the spans of one request, in their order. A span that does not say to
-    which conversation it belongs goes where its nearest ancestor goes, or else its trace.
+    which conversation it belongs goes where its nearest ancestor goes, or else its trace. A
+    name that is too long is its own span's alone: that one is refused, and costs no other.
     """
     here = {span.id: span.resource for span in spans}
     told = [_mapped(span, here.get(span.parent or "") is span.resource) for span in spans]
@@ -69,7 +73,7 @@ def _spread(told: Sequence[Mapped]) -> None:
     by_id = {item.id: item for item in told}
     by_trace: dict[str, str] = {}
     for item in told:
-        if item.conversation is not None:
+        if _is_name(item.conversation):
             by_trace.setdefault(item.trace, item.conversation)
     if not by_trace:
         return
@@ -78,11 +82,15 @@ def _spread(told: Sequence[Mapped]) -> None:
             item.conversation = _inherited(item, by_id) or by_trace.get(item.trace)
 
 
+def _is_name(conversation: str | None) -> TypeGuard[str]:
+    return conversation is not None and len(conversation) <= NAME_CHARS_MAX
+
+
 def _inherited(item: Mapped, by_id: Mapping[str, Mapped]) -> str | None:
     seen = 0
     above: Mapped | None = item
     while above is not None and seen <= len(by_id):
-        if above.conversation is not None:
+        if _is_name(above.conversation):
             return above.conversation
         above = by_id.get(above.values.get("parent") or "")
         seen += 1
@@ -370,6 +378,7 @@ def _envelope(
         "events": [_kept_event(event, read_events) for event in span.events],
         "links": [plain(msgspec.structs.asdict(link)) for link in span.links],
         "ns": [span.start_ns % 1000, span.end_ns % 1000],
+        "odd": span.odd,
         "dropped": [span.dropped_attributes, span.dropped_events, span.dropped_links],
     }
     for name in ("ns", "dropped"):

@@ -29,6 +29,11 @@ REASONS_MAX = 5
 
 REASON_CHARS_MAX = 500
 
+ODD_MAX = 32
+"""Notes on values of one span that could not be read."""
+
+ODD_CHARS_MAX = 300
+
 TRACE_CHARS = 32
 SPAN_CHARS = 16
 
@@ -75,7 +80,8 @@ class Link(msgspec.Struct):
 class OtlpSpan(msgspec.Struct):
     """One span. Ids in lower-case hex (32 and 16 characters; no parent: empty), times in Unix
     nanoseconds (0: not told; a span without an end still runs), `kind` and `status_code` as
-    OpenTelemetry numbers them. `dropped_…` is what the sender says it left out.
+    OpenTelemetry numbers them. `dropped_…` is what the sender says it left out; `odd` says
+    which values could not be read as what they should be.
     """
 
     trace_id: str
@@ -97,6 +103,7 @@ class OtlpSpan(msgspec.Struct):
     dropped_attributes: int = 0
     dropped_events: int = 0
     dropped_links: int = 0
+    odd: list[str] = []
 
     @property
     def id(self) -> str:
@@ -109,23 +116,37 @@ class OtlpSpan(msgspec.Struct):
         return self.trace_id + self.parent_id if self.parent_id else None
 
 
+class Refused(msgspec.Struct):
+    """Spans that were refused for the same reason: how many, and which was the first."""
+
+    span: str
+    count: int = 0
+
+
 class Refusals(msgspec.Struct):
-    """How many spans could not be taken, and why (the first few)."""
+    """How many spans could not be taken, and why (the first few reasons)."""
 
     count: int = 0
-    reasons: list[str] = []
+    reasons: dict[str, Refused] = {}
 
-    def add(self, reason: str) -> None:
-        """One more."""
+    def add(self, reason: str, span: str = "") -> None:
+        """One more. `span` is its id as the sender wrote it, empty where it has none."""
         self.count += 1
         told = reason[:REASON_CHARS_MAX]
-        if len(self.reasons) < REASONS_MAX and told not in self.reasons:
-            self.reasons.append(told)
+        if told in self.reasons or len(self.reasons) < REASONS_MAX:
+            self.reasons.setdefault(told, Refused(span[:SPAN_CHARS])).count += 1
 
     @property
     def message(self) -> str:
         """What to tell the sender; empty when nothing was refused."""
-        return "; ".join(self.reasons)
+        return "; ".join(_reason(reason, one) for reason, one in self.reasons.items())
+
+
+def _reason(reason: str, refused: Refused) -> str:
+    if not refused.span:
+        return reason
+    others = f" and {refused.count - 1:,} more" if refused.count > 1 else ""
+    return f"span {refused.span}{others}: {reason}"
 
 
 class Request(msgspec.Struct):

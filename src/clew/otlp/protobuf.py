@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from clew.errors import Invalid
 from clew.otlp.model import (
@@ -332,18 +333,23 @@ def _scope_spans(buf: bytes, start: int, stop: int, resource: Resource, request:
             span = _span(buf, a, b, scope, resource)
             check(span)
         except Invalid as error:
-            request.refused.add(_reason(buf, a, b, error))
+            request.refused.add(*_reason(buf, a, b, error))
         else:
             request.spans.append(span)
 
 
-def _reason(buf: bytes, start: int, stop: int, error: Invalid) -> str:
-    """Log records reach the trace service with the same outer numbers; their own first field
-    is a time of fixed size, which no span has there.
+def _reason(buf: bytes, start: int, stop: int, error: Invalid) -> tuple[str, str]:
+    """Why a span is refused, and its id as far as it can be read. Log records reach the trace
+    service with the same outer numbers; their own first field is a time of fixed size, which no
+    span has there.
     """
     if stop > start and buf[start] in (0x09, 0x59):
-        return "this is a log record and no span: send logs to /v1/logs"
-    return str(error)
+        return "this is a log record and no span: send logs to /v1/logs", ""
+    with suppress(Invalid, IndexError, struct.error):
+        for tag, a, b in _fields(buf, start, stop):
+            if tag == 0x12:
+                return str(error), buf[a:b].hex()
+    return str(error), ""
 
 
 def _scope(buf: bytes, start: int, stop: int, scope: Scope) -> None:

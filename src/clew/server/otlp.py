@@ -23,7 +23,7 @@ from clew.aio import AsyncLedger, AsyncSession
 from clew.errors import ClewError, Conflict, Invalid, Stale
 from clew.model import Span
 from clew.otlp import jsonform, mapping, protobuf, writing
-from clew.otlp.model import SPANS_MAX, Problem, Refusals
+from clew.otlp.model import SPANS_MAX, TRACE_CHARS, Problem, Refusals
 from clew.otlp.model import Answer as Told
 from clew.server import logs, problems
 from clew.server.answer import Answer, Headers
@@ -124,7 +124,7 @@ def _read(
         try:
             reports.append(receiver.reports.of(told))
         except Invalid as error:
-            refused.add(str(error))
+            refused.add(str(error), told.id[TRACE_CHARS:])
     return reports, refused
 
 
@@ -239,11 +239,11 @@ class Receiver:
             kept = await session._later(session._queue()._write(unit))
         except Stale as error:
             self._forget(target)
-            _refuse(refused, len(group), error)
+            _refuse(refused, group, error)
             return Kept([])
         except (Invalid, Conflict) as error:
             if len(group) == 1:
-                _refuse(refused, 1, error)
+                _refuse(refused, group, error)
                 return Kept([])
             # One of them is to blame: each for itself, none at a neighbour's cost.
             alone = (self._unit(target, [report], refused) for report in group)
@@ -260,7 +260,8 @@ class Receiver:
         for key, group in groups.items():
             target = await asyncio.to_thread(telemetry.located_by_key, self._ledger.sync, key)
             if target is None:
-                _refuse(refused, len(group), Invalid("the span belongs to a session that is gone"))
+                gone = Invalid("the span belongs to a session that is gone")
+                _refuse(refused, group, gone)
             else:
                 await self._unit(target, group, refused)
 
@@ -271,9 +272,9 @@ class Receiver:
             del self._traces[trace]
 
 
-def _refuse(refused: Refusals, count: int, error: Exception) -> None:
-    for _ in range(count):
-        refused.add(str(error))
+def _refuse(refused: Refusals, group: Sequence[Report], error: Exception) -> None:
+    for report in group:
+        refused.add(str(error), report.told.id[TRACE_CHARS:])
 
 
 # --- giving spans out ----------------------------------------------------------------------
