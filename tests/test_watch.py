@@ -12,15 +12,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import apsw
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
 import clew
 from clew import gather, watching
 from clew.cli import main, services
+from clew.cli.options import Setup
+from clew.db import Settings
 from clew.watching import Round, Watcher, watch
 
 MEMORY = "sqlite:///:memory:"
@@ -477,6 +483,45 @@ def test_a_damaged_ledger_ends_it(
             watch(store, [tmp_path])
 
 
+def test_a_busy_ledger_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clew.opening.Settings", partial(Settings, busy_ms=50))
+    db = tmp_path / "ledger.db"
+    _history(tmp_path / "h", "s", "a", "b")
+    with clew.open(db, search=False) as ledger:
+        watcher = Watcher(ledger, [tmp_path / "h"])
+        with closing(apsw.Connection(str(db))) as other:
+            other.execute("begin immediate")
+            found = watcher.round()
+            assert (found.changes, found.notes, found.left) == ([], [], 1)
+            assert "try again" in (found.waiting or "")
+            other.execute("rollback")
+        assert [c.added for c in watcher.round().changes] == [2]
+        assert ledger.verify().ok
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_connections_that_break_cost_nothing(ledger: clew.Ledger, url: str, tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    names = [f"n{number}" for number in range(6)]
+    _history(home, "s", names[0])
+    watcher = Watcher(ledger, [home])
+    watcher.round()
+    for end in range(2, len(names) + 1):
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
+            )
+        _history(home, "s", *names[:end])
+        rounds = [watcher.round()]
+        while not rounds[-1].changes:
+            assert rounds[-1].waiting, "it neither came in nor is waited for"
+            assert len(rounds) < 20
+            time.sleep(0.05)
+            rounds.append(watcher.round())
+    assert _said(ledger) == [f"says {name}" for name in names]
+
+
 @pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
 def test_two_watchers_at_once(ledger: clew.Ledger, url: str, tmp_path: Path) -> None:
     home = tmp_path / "h"
@@ -588,6 +633,28 @@ def test_a_signal_ends_the_process_and_the_next_goes_on(tmp_path: Path, number: 
     with clew.open(db) as ledger:
         assert ledger.verify().ok
         assert _said(ledger) == ["says a", "says b", "says c", "says d"]
+
+
+def test_a_database_that_does_not_answer_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def away(setup: Setup, **more: Any) -> clew.Ledger:
+        tries.append(setup.url)
+        if len(tries) >= 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise clew.Unavailable("no PostgreSQL answers there")
+
+    monkeypatch.setattr(Setup, "open", away)
+    monkeypatch.setattr("clew.cli.watch.AWAY_SECONDS", 0.01)
+    words = ["--db", "postgresql://db.example/clew", "watch"]
+    result = _clew(*words)
+    assert result.stderr.splitlines() == ["clew: waiting: no PostgreSQL answers there"]
+    assert len(tries) >= 3
+    tries.clear()
+    assert "no PostgreSQL answers" in _clew(*words, "--once", code=4).stderr
+    assert len(tries) == 1
 
 
 def test_a_killed_watcher_loses_nothing(tmp_path: Path) -> None:
