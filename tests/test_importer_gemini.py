@@ -490,6 +490,20 @@ def test_a_document_turned_into_a_log_doubles_nothing(store: clew.Ledger, tmp_pa
     assert used(store) == (3, 1)
 
 
+def test_a_document_seen_while_it_is_written_loses_nothing(
+    store: clew.Ledger, tmp_path: Path
+) -> None:
+    messages = [said("m1", "one"), said("m2", "two", "gemini", 2)]
+    path = document(tmp_path / "session-a.json", messages)
+    store.import_from(path)
+    whole = document(path, [*messages, said("m3", "three", number=3)], 2).read_bytes()
+    for size in (0, len(whole) // 2, len(whole)):
+        path.write_bytes(whole[:size])
+        store.import_from(path, importer="gemini-cli")
+        said_then = texts(session_of(store, "gemini-cli:s").history())
+        assert said_then == ["one", "two", "three"][: 3 if size == len(whole) else 2]
+
+
 @pytest.mark.parametrize("cut", [1, 40, -2])
 def test_half_a_document_waits_for_the_rest(cut: int, tmp_path: Path) -> None:
     data = document(tmp_path / "session-a.json", [said("m1", "one")]).read_bytes()

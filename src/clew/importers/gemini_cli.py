@@ -89,6 +89,7 @@ def open(path: Path, state: bytes | None = None) -> GeminiReader:
         project=_project(path),
         parent=parent and mended(parent),
         kind="subagent" if parent else "main",
+        settled=False,  # the first record tells whose file it is
     )
     return GeminiReader(origin, document=path.suffix == ".json")
 

@@ -146,6 +146,7 @@ class GeminiReader(JsonlReader):
 
     def record(self, piece: Piece) -> Record:
         """What one piece of the file says."""
+        self.origin.settled = True
         value = piece.value
         if value is None:
             return raw_record(piece)

@@ -59,9 +59,10 @@ def open(path: Path, state: bytes | None = None) -> QwenReader:
         return QwenReader.resume(state)
     parent = _parent(path)
     if parent is None:
-        return QwenReader(Origin(mended(path.stem), name))
+        return QwenReader(Origin(mended(path.stem), name, settled=False))
     identity = mended(f"{parent}/{path.stem}")
-    return QwenReader(Origin(identity, name, parent=mended(parent), kind="subagent"))
+    origin = Origin(identity, name, parent=mended(parent), kind="subagent", settled=False)
+    return QwenReader(origin)
 
 
 def _parent(path: Path) -> str | None:

@@ -132,6 +132,7 @@ class QwenReader(JsonlReader):
 
     def record(self, piece: Piece) -> Record:
         """What one piece of the file says."""
+        self.origin.settled = True
         value = piece.value
         if value is None:
             return raw_record(piece)
