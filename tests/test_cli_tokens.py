@@ -63,13 +63,31 @@ def test_a_token_gets_what_is_asked_for(db: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["x", "--scope", "everything"], ["x", "--expires", "yesterday"], ["x", "--project", "wbe"]],
+    [["x", "--scope", "everything"], ["x", "--expires", "yesterday"], ["x", "--project", "a\0b"]],
 )
 def test_what_cannot_be_is_refused(db: str, words: list[str]) -> None:
     result = run(db, "token", "create", *words)
     assert result.exit_code == 2
     assert result.stdout == ""
     assert run(db, "token", "list", "--all").exit_code == 1
+
+
+def test_a_project_need_not_be_there_yet(db: str) -> None:
+    result = run(db, "--project", "shop", "token", "create", "shop agents")
+    assert result.exit_code == 0
+    assert "no project 'shop'" in result.stderr
+    found = _check(db, result.stdout.strip())
+    assert found.project == "shop"
+    with clew.open(db) as ledger:
+        assert "shop" in ledger.projects()
+    again = run(db, "--project", "shop", "token", "create", "more")
+    assert (again.exit_code, "no project" in again.stderr) == (0, False)
+
+
+def test_where_no_ledger_is_it_says_what_makes_one(tmp_path: Path) -> None:
+    result = run(str(tmp_path / "new.db"), "token", "create", "x")
+    assert result.exit_code != 0
+    assert "`clew import` and `clew serve` make one" in result.stderr
 
 
 def test_a_revoked_token_opens_nothing(db: str) -> None:

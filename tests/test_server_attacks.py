@@ -211,6 +211,17 @@ def test_headers_have_an_end(
     assert sent < 64_000_000, "the server took as much as it was sent"
 
 
+def test_headers_that_come_at_once_are_bounded_too(there: There) -> None:
+    for length, status in ((30_000, 200), (120_000, 400)):
+        start = request(there, GET, x_long="x" * length)
+        answer = raw(there, start)
+        assert answer.status == status
+    assert b"The headers are longer than 65536 bytes." in answer.raw
+    assert (
+        raw(there, request(there, GET.replace(" HTTP", "?" + "x" * 66_000 + " HTTP"))).status == 400
+    )
+
+
 def test_whoever_says_nothing_is_let_go(there: There, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     for start in (b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: a"):

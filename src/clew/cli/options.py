@@ -75,7 +75,8 @@ class Setup:
         path = url.removeprefix("sqlite:///").partition("?")[0]
         if url.startswith("sqlite:///") and path != ":memory:" and not Path(path).exists():
             raise clew.NotFound(
-                f"{path}: there is no ledger here: `clew import` makes one, --db names another"
+                f"{path}: there is no ledger here: `clew import` and `clew serve` make one, "
+                "--db names another"
             )
         if self.project is not None:
             with clew.open(url, read_only=True) as ledger:

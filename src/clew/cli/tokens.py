@@ -27,7 +27,7 @@ def token() -> None:
 def create(setup: Setup, name: str, scopes: tuple[str, ...], expires: str | None) -> None:
     """Make an access token. Its text is printed now and never again.
 
-    With --project it sees that project only.
+    With --project it sees that project only, which need not be there yet.
 
     \b
     Scopes; without --scope those of an agent, marked *:
@@ -47,8 +47,12 @@ def create(setup: Setup, name: str, scopes: tuple[str, ...], expires: str | None
     """  # noqa: D301 - \b is for click: leave the lines as they are
     from clew.access import AGENT_SCOPES
 
+    project, setup.project = setup.project, None
     with setup.open(write=True) as ledger:
-        made = ledger.create_token(name, scopes or AGENT_SCOPES, expires=expires)
+        fresh = project is not None and project not in ledger.projects()
+        made = ledger.create_token(name, scopes or AGENT_SCOPES, project=project, expires=expires)
+    if fresh:
+        output.hint(f"there was no project {project!r}: now there is an empty one")
     if setup.json:
         output.document({"token": made.token, "info": made.info})
     else:

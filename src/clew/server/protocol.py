@@ -25,6 +25,7 @@ class BoundedHTTP(HttpToolsProtocol):
     _in_head = True
     _ended = False
     _head_bytes = 0
+    _head_too_long = False
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -46,10 +47,13 @@ class BoundedHTTP(HttpToolsProtocol):
         if self._in_head and not self._ended and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
-                self.send_400_response(f"The headers are longer than {HEAD_BYTES_MAX} bytes.")
+                self._head_too_long = True
+                self.send_400_response("")
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read as HTTP as everything else is refused, and hang up."""
+        if self._head_too_long:
+            msg = f"The headers are longer than {HEAD_BYTES_MAX} bytes."
         refused = problems.answer(Refused("malformed", msg), "")
         head = [STATUS_LINE[400]]
         head += [b"%s: %s\r\n" % pair for pair in self.server_state.default_headers]
@@ -67,9 +71,15 @@ class BoundedHTTP(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """The guard takes over."""
+        """The guard takes over, unless all came at once and was too long. Raises `ValueError`,
+        which the parser makes a 400.
+        """
         self._in_head = False
         self._disarm()
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > HEAD_BYTES_MAX:
+            self._head_too_long = True
+            raise ValueError("the headers are too long")
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
