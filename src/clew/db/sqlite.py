@@ -8,12 +8,13 @@ what the kernel did with the pages is then unknown.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,11 +35,13 @@ from clew.db.files import (
     translated,
     wrong_pages,
 )
+from clew.db.standing import Standing
 from clew.db.wal import Checkpointer
 from clew.db.watching import Wake, watch_sqlite
 from clew.errors import ClewError, Damaged, Invalid, NotFound, ReadOnly, Unavailable
 
 T = TypeVar("T")
+log = logging.getLogger("clew.db")
 
 CACHE_KIB = 16_384
 BACKUP_PAGES = 1024
@@ -103,6 +106,8 @@ class SQLite:
         self.path, self._vfs = parse_url(url)
         self.settings = settings
         self.memory = self.path == ":memory:"
+        # A relative name would mean another file once the process changes its folder.
+        self._file = self.path if self.memory else str(Path(self.path).absolute())
         self.writable = not settings.read_only
         self.why_read_only = "it was opened read-only" if settings.read_only else ""
         self._pid = os.getpid()
@@ -110,15 +115,20 @@ class SQLite:
         self._readers: list[apsw.Connection] = []
         self._reader_lock = threading.Lock()
         self._checkpointer: Checkpointer | None = None
+        self._standing: Standing | None = None
+        self._lost = ""
         with translated(self.path):
             self._prepare_file()
             self._connection = self._connect(writer=True)
+            if not self.memory:
+                self._standing = Standing(self._file)
             self._tx = Transaction(self._connection, self._damaged)
             self._check_version()
             self._use_wal()
         self._writer = Writer(self._commit)
         self._memory_lock = threading.RLock()
-        if not self.memory and self.writable:
+        if self._standing is not None and self.writable:
+            self._standing.with_journals()
             self._checkpointer = Checkpointer(self)
 
     # --- opening ---
@@ -126,7 +136,7 @@ class SQLite:
     def _prepare_file(self) -> None:
         if self.memory:
             return
-        file = Path(self.path)
+        file = Path(self._file).resolve()  # a link to where there is nothing yet, too
         if not file.exists():
             if not self.writable:
                 raise NotFound(f"{self.path}: there is no ledger here")
@@ -148,7 +158,7 @@ class SQLite:
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         if not self.writable and not self.memory:
             flags = apsw.SQLITE_OPEN_READONLY
-        connection = apsw.Connection(self.path, flags=flags, vfs=self._vfs, statementcachesize=256)
+        connection = apsw.Connection(self._file, flags=flags, vfs=self._vfs, statementcachesize=256)
         connection.set_busy_timeout(0 if writer else 5_000)
         pragmas = [f"cache_size=-{CACHE_KIB}", "foreign_keys=on", "temp_store=memory"]
         if writer and self.writable:
@@ -189,35 +199,82 @@ class SQLite:
     def read(self) -> Iterator[Tx]:
         """See `Database`."""
         self._check_use()
+        if self._look() and self.settings.read_only:
+            raise Unavailable(f"{self.path}: {self._lost}: open it again")
         if self.memory:
             with self._memory_lock, translated(self.path):
                 yield self._tx
             return
-        connection = self._reader()
-        try:
-            with translated(self.path):
-                connection.execute("begin")
-                yield Transaction(connection, self._damaged)
-        except Damaged as error:
-            self.stop(str(error))
-            raise
-        except ODD as error:
-            wrong = wrong_pages(connection)
-            if not wrong:
+        with self._borrowed() as connection:
+            inside = connection.in_transaction
+            try:
+                with translated(self.path):
+                    if not inside:
+                        connection.execute("begin")
+                    yield Transaction(connection, self._damaged)
+            except Damaged as error:
+                self.stop(str(error))
                 raise
-            self.stop(f"{self.path} is damaged ({wrong}): writing stopped; run `clew verify`")
-            raise Damaged(self.why_read_only) from error
-        finally:
-            if connection.in_transaction:
-                connection.execute("rollback")
-            self._readers.append(connection)
+            except ODD as error:
+                wrong = wrong_pages(connection)
+                if not wrong:
+                    raise
+                self.stop(f"{self.path} is damaged ({wrong}): writing stopped; run `clew verify`")
+                raise Damaged(self.why_read_only) from error
+            finally:
+                if connection.in_transaction and not inside:
+                    connection.execute("rollback")
 
-    def _reader(self) -> apsw.Connection:
-        with self._reader_lock:
-            if self._readers:
-                return self._readers.pop()
-        with translated(self.path):
-            return self._connect(writer=False)
+    @contextmanager
+    def _borrowed(self) -> Iterator[apsw.Connection]:
+        """A connection for reading. The writer's own where no further one can be opened: in
+        memory, and when the file that it has open stands under no name any more.
+        """
+        if not self.memory and not self._lost:
+            with self._reader_lock:
+                reader = self._readers.pop() if self._readers else None
+            with translated(self.path):
+                reader = reader or self._another(writer=False)
+            if reader is not None:
+                try:
+                    yield reader
+                finally:
+                    self._readers.append(reader)
+                return
+        with self._memory_lock:
+            yield self._connection
+
+    def _another(self, *, writer: bool) -> apsw.Connection | None:
+        """One more connection to the file that is open; `None` when its name no longer leads
+        there.
+        """
+        if self._look(now=True):
+            return None
+        connection = self._connect(writer=writer)
+        if self._look(now=True):
+            connection.close()
+            return None
+        return connection
+
+    # --- does the file still stand under its name ---
+
+    def _look(self, *, now: bool = False) -> str:
+        """Notice when a file of this database was deleted or replaced, and stop writing then.
+        Looks when it is time to, or `now`. Gives what is wrong; "" when nothing.
+        """
+        standing = self._standing
+        if standing is None or self._lost or not (now or time.monotonic() >= standing.due):
+            return self._lost
+        name = standing.look()
+        if name:
+            self._lost = f"{name} was deleted or replaced while it was open"
+            self.stop(
+                f"{self._lost}; what was written since is not on disk under this name: rescue all "
+                "of it with `ledger.backup(path)` before this process ends, and open that copy"
+            )
+            if not self.settings.read_only:
+                log.error("clew: %s takes no writes: %s", self.path, self.why_read_only)
+        return self._lost
 
     # --- writing ---
 
@@ -254,6 +311,7 @@ class SQLite:
         else:
             run_jobs(self._tx, jobs, self._script)
             raise_first(jobs, apsw.Error)
+        self._look()
         self._check_write()
         connection.execute("commit")
         if self._checkpointer is not None:
@@ -322,19 +380,16 @@ class SQLite:
         begins anew whenever somebody writes, and comes to no end while somebody always does.
         """
         make_private(path)
-        source = self._connection if self.memory else self._reader()
-        alone = self._memory_lock if self.memory else nullcontext()
+        self._look(now=True)
         target = apsw.Connection(path)
         try:
-            with alone, translated(path):
+            with self._borrowed() as source, translated(path):
                 with moment(source), target.backup("main", source, "main") as copy:
                     while not copy.done:
                         copy.step(BACKUP_PAGES)
                 target.pragma("journal_mode", "delete")
         finally:
             target.close()
-            if not self.memory:
-                self._readers.append(source)
 
     def changed_sessions(self, cursor: int) -> tuple[int, list[int]]:
         """See `Database`: there is one writer at a time, so row ids commit in order."""
@@ -352,7 +407,10 @@ class SQLite:
     @contextmanager
     def counter(self) -> Iterator[Callable[[], int]]:
         """A function that gives another number after any other connection's commit."""
-        connection = self._connect(writer=False)
+        connection = self._another(writer=False)
+        if connection is None:
+            yield lambda: 0  # nobody else writes to a file that has no name
+            return
         try:
             yield lambda: int(connection.pragma("data_version"))
         finally:
@@ -360,15 +418,14 @@ class SQLite:
 
     def health(self) -> list[str]:
         """See `Database`."""
-        connection = self._connection if self.memory else self._reader()
-        try:
-            found = [row[0] for row in connection.execute("pragma integrity_check(20)")]
-        except apsw.Error as error:
-            found = [str(error)]
-        finally:
-            if not self.memory:
-                self._readers.append(connection)
-        return [] if found == ["ok"] else [str(line) for line in found]
+        lost = self._look(now=True)
+        with self._borrowed() as connection:
+            try:
+                found = [str(row[0]) for row in connection.execute("pragma integrity_check(20)")]
+            except apsw.Error as error:
+                found = [str(error)]
+        wrong = [self.why_read_only] if lost else []
+        return wrong + ([] if found == ["ok"] else found)
 
     def size(self) -> dict[str, int]:
         """See `Database`."""
@@ -376,7 +433,7 @@ class SQLite:
             pages = self._connection.pragma("page_count") * self._connection.pragma("page_size")
             return {"database": int(pages)}
         parts = {"database": "", "wal": "-wal", "search": "-search", "search-wal": "-search-wal"}
-        sizes = {name: Path(self.path + suffix) for name, suffix in parts.items()}
+        sizes = {name: Path(self._file + suffix) for name, suffix in parts.items()}
         return {name: file.stat().st_size for name, file in sizes.items() if file.exists()}
 
     def scrub(self) -> None:
@@ -390,7 +447,7 @@ class SQLite:
         """See `Database`: a file of its own beside the ledger, which may go at any time."""
         from clew.db.search_sqlite import SQLiteIndex
 
-        return SQLiteIndex(":memory:" if self.memory else self.path + "-search", self._vfs)
+        return SQLiteIndex(":memory:" if self.memory else self._file + "-search", self._vfs)
 
     def close(self) -> None:
         """See `Database`."""
@@ -399,6 +456,7 @@ class SQLite:
         self._writer.close()
         if self._checkpointer is not None:
             self._checkpointer.close()
+        self._look(now=True)
         self._closed = True
         with self._reader_lock, translated(self.path):
             for reader in self._readers:

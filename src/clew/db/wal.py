@@ -46,11 +46,13 @@ class Checkpointer:
 
     def _loop(self) -> None:
         try:
-            connection = self._database._connect(writer=True)
+            connection = self._database._another(writer=True)
         except apsw.Error:
             self._thread = None  # the next commit tries again; the log itself is not concerned
             return
-        while self._woken():
+        while connection is not None and self._woken():
+            if self._database._look(now=True):
+                break  # nothing is written any more
             # First the bulk, beside the writer; then, while the writer waits for a moment, the
             # few pages that came meanwhile: only a WAL moved as a whole is begun anew.
             self._checkpoint(connection)
@@ -58,7 +60,8 @@ class Checkpointer:
                 self._checkpoint(connection)
                 self._pages = 0
                 self._wake.clear()
-        connection.close()
+        if connection is not None:
+            connection.close()
 
     def _woken(self) -> bool:
         """Wait for work; false once there will be none. `close` sets `_closing` before it wakes,
