@@ -41,7 +41,7 @@ RETRY_SECONDS_MAX = 600.0
 """Between two tries of a file that gave nothing and did not change since: twice as long each."""
 SURVEY_SECONDS = 300.0
 """So often the first bytes of every file are looked at again, whatever changed."""
-ROUND_FILES = 100
+ROUND_FILES = 500
 ROUND_BYTES = 64 * 1024 * 1024
 """A round takes no other file when it has taken so much."""
 EASE = 4
