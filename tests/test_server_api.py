@@ -439,6 +439,41 @@ def test_bytes_are_kept(ask: Asker) -> None:
 
 
 @pytest.mark.inside
+def test_half_a_character_is_kept_as_it_came(ask: Asker) -> None:
+    path = ask.session()
+    half = '{"role":"user",  "content":"\\uD83d \\\\ud800 \\ud83d\\ude00 \ue000 \\n"}'
+    for verb, url in (("POST", f"{path}/entries"), ("POST", f"{path}/replace")):
+        body = '{"messages": [{"role":"user","content":"a"}, ' + half + "]}"
+        answer = ask.client.request(verb, ROOT + url, content=body.encode(), headers=JSON_TYPE)
+        assert answer.status_code in (200, 201), answer.text
+        kept = ask("GET", f"{path}/path")["items"][-1]
+        assert base64.b64decode(kept["body_base64"]) == half.encode()
+
+
+@pytest.mark.inside
+def test_half_a_character_elsewhere_is_named(ask: Asker) -> None:
+    path = ask.session()
+    for verb, url, body, where in (
+        ("PUT", "/title", '{"title": "a\\ud800"}', "body.title"),
+        ("PUT", "/config/k", '{"value": {"a": ["\\udc00"]}}', "body.value.a[0]"),
+        ("PUT", "/config/k", '{"value": {"\\udc00": 1}}', "body.value"),
+    ):
+        sent = {"content": body.encode(), "headers": JSON_TYPE}
+        told = ask.refused(verb, path + url, 422, "invalid", **sent)
+        assert f"`{where}` holds half a character" in told
+    cut = {"content": b'{"messages": [{"role":"user","content":"\\ud800', "headers": JSON_TYPE}
+    assert "no JSON" in ask.refused("POST", f"{path}/entries", 400, "malformed", **cut)
+
+
+def test_a_bad_message_among_others_is_numbered(one: Asker) -> None:
+    path = one.session()
+    said = {"messages": [user("a"), user("b"), {"role": "zzz", "content": "c"}]}
+    for url in ("/entries", "/replace"):
+        told = one.refused("POST", path + url, 422, "invalid", json=said)
+        assert told.startswith("messages[2]: unknown role 'zzz'")
+
+
+@pytest.mark.inside
 def test_expectations_and_keys(ask: Asker) -> None:
     path = ask.session()
     id = path.rpartition("/")[2]

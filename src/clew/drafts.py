@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -46,6 +46,19 @@ def message_draft(
         body=body,
         usage=decoded.usage,
     )
+
+
+def message_drafts(
+    messages: Iterable[Mapping[str, JSON] | str | bytes], *, format: str | None = None
+) -> list[Draft]:
+    """The same for many; `Invalid` says which of them it is."""
+    drafts: list[Draft] = []
+    for message in messages:
+        try:
+            drafts.append(message_draft(message, format=format))
+        except Invalid as error:
+            raise Invalid(f"messages[{len(drafts)}]: {error}") from error
+    return drafts
 
 
 def _checked_time(time_ms: object) -> int:

@@ -25,7 +25,7 @@ from clew import (
 from clew.checkpoints import Diff
 from clew.config import Config
 from clew.db import Tx
-from clew.drafts import message_draft, own_draft
+from clew.drafts import message_draft, message_drafts, own_draft
 from clew.errors import Conflict, Invalid, Stale
 from clew.leases import Lease
 from clew.log import Draft, Head, Names, Place, append, lock_head, look_head, path, save_head
@@ -191,7 +191,7 @@ class Session(Running):
         head is not `expected_head`, or when `idempotency_key` was used for other bytes; the
         same key with the same bytes gives the entries of the first time.
         """
-        drafts = [message_draft(message, format=format) for message in messages]
+        drafts = message_drafts(messages, format=format)
         return self._write(self._append_unit(drafts, expected_head, idempotency_key))
 
     def checkpoint(self, label: str = "") -> Checkpoint:
@@ -289,7 +289,7 @@ class Session(Running):
 
     def replace_history(self, messages: Iterable[RawMessage]) -> Move:
         """Stand on `messages` instead of the history, which stays: an overlay, not a rewrite."""
-        drafts = [message_draft(message) for message in messages]
+        drafts = message_drafts(messages)
         return self._start_over("replace", drafts, keep_config=True)[0]
 
     def label(self, title: str) -> Entry:

@@ -18,6 +18,7 @@ from clew.leases import Lease
 from clew.server import problems
 from clew.server.answer import Receive
 from clew.server.problems import Refused
+from clew.wire import halves
 
 if TYPE_CHECKING:
     from clew.server.app import Server
@@ -213,7 +214,7 @@ def decoded(body: bytes, headers: Mapping[bytes, bytes], kind: type[T]) -> T:
         if told != b"application/json":
             raise Refused("unsupported-media-type", "send the body as application/json")
     try:
-        found = wire.decode(body or b"{}", kind)
+        found = halves.decode(body or b"{}", kind)
     except msgspec.ValidationError as error:
         raise Refused("invalid", problems.where(error, "body")) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
