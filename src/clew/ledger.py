@@ -24,7 +24,7 @@ from clew.db import Database, Tx
 from clew.db.database import Job
 from clew.errors import Invalid, NotFound
 from clew.log import lock_head
-from clew.model import JSON, AuditRecord, Results, SessionInfo
+from clew.model import JSON, AuditRecord, Results, SessionInfo, Status
 from clew.owners import LedgerDesk, Owner
 from clew.session import Session
 
@@ -171,8 +171,9 @@ class Ledger:
         after: SessionInfo | None = None,
     ) -> list[SessionInfo]:
         """Sessions, newest first; `after` the last one of the page before. Sub-agents'
-        sessions are left out unless `spawned`.
+        sessions are left out unless `spawned`. Raises `Invalid` for an unknown `status`.
         """
+        names.one_of(status, Status, "status")
         owner = self._known_project(project)
         with self._database.read() as tx:
             before_key = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from clew.errors import Invalid, NotFound
 
 
@@ -28,14 +30,24 @@ def mended(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def one_of(text: str | None, allowed: Iterable[str], what: str) -> None:
+    """Raise `Invalid` for what is none of a few words; `None` asks for none of them."""
+    words = sorted(allowed)
+    if text is not None and text not in words:
+        shown = repr(text)
+        shown = shown if len(shown) <= SHOWN_CHARS else f"{shown[:SHOWN_CHARS]}…"
+        raise Invalid(f"{what}={shown}: say one of {', '.join(words)}")
+
+
+SHOWN_CHARS = 80
 LIMIT_MAX = 1_000_000_000
 """More rows than this are never asked for at once."""
 
 
-def bounded(limit: int) -> int:
+def bounded(limit: int, what: str = "limit") -> int:
     """A limit as the databases take it. Raises `Invalid` for one that asks for nothing."""
     if type(limit) is not int or limit < 1:
-        raise Invalid(f"limit={limit!r}: ask for at least one")
+        raise Invalid(f"{what}={limit!r}: ask for at least one")
     return min(limit, LIMIT_MAX)
 
 

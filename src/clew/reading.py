@@ -157,9 +157,7 @@ def _between(pieces: Sequence[Range], low: int, high: int) -> list[Range]:
 
 
 def tail(tx: Tx, place: Place | None, count: int) -> list[Message]:
-    """The newest `count` messages, read from the end."""
-    if count <= 0:
-        return []
+    """The newest `count` messages (one at least), read from the end."""
     names, bodies = Names(tx), Bodies(tx)
     found: list[Entry] = []
     for entry_ in _backwards(tx, place, names, bodies, count):

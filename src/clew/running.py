@@ -10,7 +10,7 @@ from clew import events, names, snapshots, spans
 from clew.canonical import now_ms
 from clew.db import Tx
 from clew.errors import Invalid, Stale
-from clew.log import Head, look_head, read_head
+from clew.log import Head, look_head, read_head, turn_now
 from clew.model import JSON, Entry, Snapshot, Span
 from clew.moves import ANY, SEQ_MAX, Anywhere
 from clew.names import bounded
@@ -141,6 +141,8 @@ class Running:
         for what, number in (("turn", turn), ("after", after)):
             if number is not None and (type(number) is not int or not 0 <= number <= SEQ_MAX):
                 raise Invalid(f"{what}={number!r}: give a whole number from 0 on")
+        names.one_of(kind, spans.KINDS, "kind")
+        names.one_of(outcome, spans.OUTCOMES | spans.OPEN, "outcome")
         filters = {**texts, "turn": turn}
         with self._read() as tx:
             return spans.listed(tx, look_head(tx, self._key), filters, after, bounded(limit))
@@ -177,6 +179,10 @@ class Running:
             return snapshots.listed(tx, look_head(tx, self._key).place, bounded(limit))
 
     # --- inside ---
+
+    def _turn_of_head(self, tx: Tx) -> int | None:
+        """The turn in force, for a unit that has just begun one."""
+        return turn_now(tx, look_head(tx, self._key))
 
     def _start_unit(self, draft: SpanDraft) -> Callable[[Tx], Span]:
         runs = self._ledger._runs

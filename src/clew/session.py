@@ -108,7 +108,10 @@ class Session(Running):
             return reading.history(tx, look_head(tx, self._key).place)
 
     def tail(self, count: int) -> list[Message]:
-        """The newest `count` messages, oldest first. Reads no more than these."""
+        """The newest `count` messages, oldest first. Reads no more than these.
+        Raises `Invalid` for a `count` below 1.
+        """
+        count = names.bounded(count, "count")
         with self._read() as tx:
             return reading.tail(tx, look_head(tx, self._key).place, count)
 
