@@ -400,7 +400,8 @@ def test_a_closed_handle_gives_up_what_it_ran(server_url: str, ledger: clew.Ledg
     with clew.open(server_url) as other:
         other.get(session.id).start_span("tool", "left behind")
         assert ledger.sweep() == 0
-    assert ledger.get(session.id).resume().calls == ()
+    (left,) = ledger.get(session.id).resume().calls
+    assert (left.name, left.advice) == ("left behind", "unknown")
     assert [span.status for span in session.spans()] == ["abandoned"]
 
 

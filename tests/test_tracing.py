@@ -9,6 +9,7 @@ import logging
 import math
 import subprocess
 import threading
+import time
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ import pytest
 
 import clew
 import clew.aio
-from contract.talk import behind, bot, user
+from clew import owners
+from clew.tracing import LOST
+from contract.talk import behind, bot, call, user
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -175,7 +178,7 @@ async def test_tasks_nest_by_themselves(trace: clew.Session) -> None:
 
 
 @awaited
-async def test_threads_nest_where_the_context_goes_along(trace: clew.Session) -> None:
+async def test_threads_nest_under_the_turn_that_they_are_given(trace: clew.Session) -> None:
     def work(turn: Any, name: str) -> None:
         with turn.tool(name):
             pass
@@ -187,7 +190,7 @@ async def test_threads_nest_where_the_context_goes_along(trace: clew.Session) ->
         for thread in (with_context, alone):
             thread.start()
             thread.join()
-    assert tree(trace) == {"turn": None, "to_thread": "turn", "copied": "turn", "alone": None}
+    assert tree(trace) == {"turn": None, "to_thread": "turn", "copied": "turn", "alone": "turn"}
 
 
 def test_a_sub_agent_in_a_session_of_its_own_hangs_under_its_caller(trace: clew.Session) -> None:
@@ -695,9 +698,184 @@ def test_facts_of_a_start_that_are_refused_do_not_lose_the_call(trace: clew.Sess
     assert (span.name, span.outcome, span.call_id) == ("x", "ok", "c")
     with turn.tool("y", attempt=-1) as outer, turn.tool("z") as inner:
         pass
-    assert [s.name for s in trace.spans()] == ["x", "z", "y"]
+    assert [s.name for s in trace.spans()] == ["x", "y", "z"]
     assert trace.span(inner.id).parent == outer.id
-    assert trace._ledger.trace_failures == 4
+    assert trace.span(span.id).attributes == {LOST: ["input"]}
+    assert trace._ledger.trace_failures == 2
+
+
+def test_a_fact_that_is_refused_costs_no_other(
+    trace: clew.Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), trace.turn() as turn:
+        with turn.tool("deploy", {"env": "prod"}, call_id="c", effect="externl") as call:  # type: ignore[arg-type]
+            call.output = "shipped"
+        with turn.model("m") as model:
+            model.usage(input=1, output=-1)
+            model.output = "precious"
+    span = trace.span(call.id)
+    assert (span.input, span.output, span.call_id) == ({"env": "prod"}, "shipped", "c")
+    assert span.attributes == {LOST: ["effect"]}
+    span = trace.span(model.id)
+    assert (span.output, span.tokens_in, span.tokens_out) == ("precious", 1, None)
+    assert span.attributes == {LOST: ["tokens_out"]}
+    assert "effect" in caplog.text
+    assert "externl" not in caplog.text
+
+
+def test_what_a_tool_said_and_could_not_be_stored_is_not_made_up(trace: clew.Session) -> None:
+    with trace.turn(user("q")) as turn:
+        trace.append(call("a"))
+        with turn.tool("query", call_id="a", effect="external") as tool:
+            tool.output = "x" * (70 << 20)
+    found = trace.resume()
+    assert [(each.call_id, each.advice) for each in found.calls] == [("a", "ask")]
+    assert found.repair is not None
+    assert found.repair.data["parts"][0]["synthetic"]
+
+
+def test_a_ledger_that_does_not_answer_is_waited_for_once(
+    trace: clew.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def down(self: clew.Session, unit: Any) -> Any:
+        asked.append(unit)
+        time.sleep(0.01)
+        raise clew.Unavailable("another process holds the lock")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(trace), "_write", down)
+        patched.setattr(owners, "SLOW_SECONDS", 0.0)
+        with trace.turn() as turn:
+            for name in "abc":
+                with turn.tool(name) as tool:
+                    tool.output = name
+    assert len(asked) == 1
+    assert trace._ledger.trace_failures == 8
+    trace._ledger._runs._say()
+    assert sorted(span.name for span in trace.spans()) == ["a", "b", "c", "turn"]
+    assert {span.outcome for span in trace.spans()} == {"ok"}
+
+
+def test_an_end_that_could_not_be_stored_is_stored_later(
+    trace: clew.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(self: clew.Session, unit: Any) -> Any:
+        raise clew.Unavailable("the disk is full")
+
+    with monkeypatch.context() as patched, trace.turn().tool("deploy") as tool:
+        tool.output = "shipped"
+        patched.setattr(type(trace), "_write", down)
+        tool.__exit__(None, None, None)
+    trace._ledger._runs._say()
+    span = trace.span(tool.id)
+    assert (span.outcome, span.output) == ("ok", "shipped")
+
+
+ANSWERS: list[tuple[dict[str, Any], tuple[Any, ...]]] = [
+    (
+        {
+            "id": "c1",
+            "object": "chat.completion",
+            "model": "gpt-4o",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}],
+            "usage": {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 4},
+                "completion_tokens_details": {"reasoning_tokens": 2},
+            },
+        },
+        (6, 5, 4, 0, 2, "c1", "gpt-4o"),
+    ),
+    (
+        {
+            "id": "r1",
+            "object": "response",
+            "model": "gpt-5",
+            "output": [],
+            "usage": {
+                "input_tokens": 8,
+                "input_tokens_details": {"cached_tokens": 3},
+                "output_tokens": 7,
+                "output_tokens_details": {"reasoning_tokens": 1},
+            },
+        },
+        (5, 7, 3, 0, 1, "r1", "gpt-5"),
+    ),
+    (
+        {
+            "id": "m1",
+            "type": "message",
+            "role": "assistant",
+            "model": "claude-x",
+            "content": [{"type": "text", "text": "hi"}],
+            "usage": {"input_tokens": 2, "output_tokens": 3, "cache_read_input_tokens": 9},
+        },
+        (2, 3, 9, 0, 0, "m1", "claude-x"),
+    ),
+    (
+        {
+            "responseId": "g1",
+            "modelVersion": "gemini-x",
+            "candidates": [],
+            "usageMetadata": {
+                "promptTokenCount": 9,
+                "cachedContentTokenCount": 4,
+                "candidatesTokenCount": 3,
+                "thoughtsTokenCount": 2,
+            },
+        },
+        (5, 5, 4, 0, 2, "g1", "gemini-x"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "told"), ANSWERS, ids=[str(n) for n in range(len(ANSWERS))])
+def test_the_tokens_of_a_whole_answer(
+    trace: clew.Session, answer: dict[str, Any], told: tuple[Any, ...]
+) -> None:
+    with trace.turn() as turn, turn.model("asked") as model:
+        assert model.read(answer)
+    span = trace.span(model.id)
+    tokens = (span.tokens_in, span.tokens_out, span.cache_read, span.cache_write, span.reasoning)
+    assert (*tokens, span.response_id, span.model) == told
+
+
+@pytest.mark.parametrize("answer", [{}, {"error": "x"}, None, "text", object(), {"usage": 1}])
+def test_an_answer_that_tells_no_tokens_is_no_error(trace: clew.Session, answer: Any) -> None:
+    with trace.turn() as turn, turn.model("m") as model:
+        assert not model.read(answer)
+    assert (trace.span(model.id).outcome, trace.span(model.id).model) == ("ok", "m")
+
+
+def test_turns_that_begin_at_once_have_numbers_of_their_own(trace: clew.Session) -> None:
+    def go(number: int) -> None:
+        with trace.turn(user(str(number)), chat=str(number)) as turn, turn.tool("t"):
+            pass
+
+    threads = [threading.Thread(target=go, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = trace.spans()
+    numbers = {span.chat: span.turn for span in found if span.kind == "turn"}
+    assert sorted(numbers.values()) == list(range(1, 13))
+    assert {span.chat: span.turn for span in found if span.kind == "tool"} == numbers
+
+
+def test_what_yields_is_not_traced_as_if_it_had_run(trace: clew.Session) -> None:
+    def stream() -> Any:
+        yield 1
+
+    async def astream() -> Any:
+        yield 1
+
+    for function in (stream, astream):
+        with pytest.raises(clew.Invalid, match="yields"):
+            trace.traced(function)
 
 
 def test_an_interrupt_while_a_start_is_stored_leaves_none_running(

@@ -11,6 +11,8 @@ import contextlib
 import os
 import socket
 import threading
+import time
+from collections import deque
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,14 +21,21 @@ import msgspec
 
 from clew import canonical, events, names, spans
 from clew.db import Tx
-from clew.errors import ClewError, NotFound
+from clew.errors import ClewError, NotFound, Unavailable
 from clew.log import Head, read_head
 from clew.model import Outcome
 
 if TYPE_CHECKING:
+    from clew.db.database import Unit
     from clew.ledger import Ledger
+    from clew.running import Running
 
 BEAT_SECONDS = 15.0
+SLOW_SECONDS = 0.5
+REST_SECONDS = 30.0
+"""So long spans do not wait for a ledger that did not answer one of them."""
+UNSAID_MAX = 10_000
+"""Ends that could not be stored are kept to be tried again, so many."""
 SILENT_MS = 90_000
 """An owner on another host that was not heard of for so long is gone."""
 LEFT = "left"
@@ -161,6 +170,8 @@ class Owner:
         self._running: set[str] = set()
         self.failures = 0
         """Spans that could not be recorded."""
+        self._rests_until = 0.0
+        self._unsaid: deque[tuple[Running, Unit[Any]]] = deque(maxlen=UNSAID_MAX)
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -179,9 +190,13 @@ class Owner:
 
     def _begin(self) -> int:
         key = self._desk.sign_on(self.id, here())
-        self._thread = threading.Thread(target=self._beat, name="clew-heartbeat", daemon=True)
-        self._thread.start()
+        self._start_beating()
         return key
+
+    def _start_beating(self) -> None:
+        if self._thread is None and not self._closing.is_set():
+            self._thread = threading.Thread(target=self._beat, name="clew-heartbeat", daemon=True)
+            self._thread.start()
 
     def began(self, id: str) -> None:
         """A span runs here; called in the unit that stores its start."""
@@ -191,8 +206,39 @@ class Owner:
         """It does not any more. Where its end could not be stored it stays: closing gives it up."""
         self._running.discard(id)
 
+    def check(self) -> None:
+        """Raise `Unavailable` at once for a while after the ledger did not answer: a tool waits
+        for it once, not at each of its edges.
+        """
+        if time.monotonic() < self._rests_until:
+            raise Unavailable("the ledger did not answer a moment ago")
+
+    def did_not_answer(self, waited: float) -> None:
+        """The ledger was waited for, so many seconds."""
+        if waited > SLOW_SECONDS:
+            self._rests_until = time.monotonic() + REST_SECONDS
+
+    def later(self, session: Running, unit: Unit[Any]) -> None:
+        """An end that could not be stored: it is tried again while the ledger is open."""
+        self._unsaid.append((session, unit))
+        with self._lock:
+            self._start_beating()
+
+    def _say(self) -> None:
+        """What could not be stored before."""
+        for _ in range(len(self._unsaid)):
+            session, unit = self._unsaid.popleft()
+            # What is refused for good was counted and logged when it was.
+            with contextlib.suppress(Exception):
+                try:
+                    session._write(unit)
+                except Unavailable:
+                    self._unsaid.appendleft((session, unit))
+                    return
+
     def _beat(self) -> None:
         while not self._closing.wait(BEAT_SECONDS):
+            self._say()
             if self._running:
                 with contextlib.suppress(ClewError):
                     self._desk.sign_on(self.id, here())
@@ -203,6 +249,7 @@ class Owner:
         if self._thread is None:
             return
         self._thread.join()
+        self._say()
         if self._running:
             with contextlib.suppress(ClewError):
                 self._desk.sign_off(self.id)

@@ -8,7 +8,7 @@ runs elsewhere, stays open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,6 +31,7 @@ from clew.model import (
     ToolCall,
     ToolResult,
 )
+from clew.tracing import LOST
 
 if TYPE_CHECKING:
     from clew.session import Session
@@ -48,6 +49,8 @@ def resume(session: Session) -> Resumption:
         calls = view.open_calls(context)
         found = [_open_call(tx, head, call, _asked_behind(context, call)) for call in calls]
         turn = _spans_of_turn(tx, head)
+        asked = {call.id for message in context for call in message.tool_calls}
+        unasked = _unasked(turn, asked)
     answers = [
         (call, known)
         for call, known in zip(calls, found, strict=True)
@@ -60,7 +63,7 @@ def resume(session: Session) -> Resumption:
             for span in turn
             if span.kind in ("turn", "agent") and span.status == Outcome.ABANDONED
         ),
-        calls=tuple(found),
+        calls=(*found, *unasked),
         repair=repair,
         late=tuple(span for span in turn if span.late is not None),
     )
@@ -86,6 +89,20 @@ def _asked_behind(context: Sequence[Message], call: ToolCall) -> Position | None
     return found
 
 
+def _unasked(turn: Sequence[Span], asked: Collection[str]) -> list[OpenCall]:
+    """What was given up and that no message asked for: nothing has to be answered, but it may
+    have to be run again, or looked after.
+    """
+    return [
+        OpenCall(span.call_id or span.id, span.name, ADVICE.get(span.effect or "", "unknown"), span)
+        for span in turn
+        if span.kind in ("tool", "command")
+        and span.status == Outcome.ABANDONED
+        and span.late is None
+        and span.call_id not in asked
+    ]
+
+
 def _open_call(tx: Tx, head: Head, call: ToolCall, behind: Position | None) -> OpenCall:
     low = behind.seq if behind is not None and behind.session == head.id else 0
     attempts = [
@@ -100,7 +117,10 @@ def _open_call(tx: Tx, head: Head, call: ToolCall, behind: Position | None) -> O
         # No owner that could be gone: whoever started it says when it ends.
         return OpenCall(call.id, call.name, span.status, span)
     if span.status != Outcome.ABANDONED or span.late is not None:
-        return OpenCall(call.id, call.name, "answered", spans.whole(tx, head, span.id))
+        told = spans.whole(tx, head, span.id)
+        if "output" not in told.attributes.get(LOST, ()):
+            return OpenCall(call.id, call.name, "answered", told)
+        # It ended, and what it said could not be stored: that is not known any more.
     return OpenCall(call.id, call.name, ADVICE.get(span.effect or "", "unknown"), span)
 
 

@@ -15,10 +15,10 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from functools import partial
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
 
@@ -28,11 +28,12 @@ from clew import shapes
 from clew.canonical import new_id, now_us, parse
 from clew.db import Tx
 from clew.drafts import holds_no_number, message_draft
-from clew.errors import ClewError, Invalid
-from clew.model import JSON, Outcome
+from clew.errors import ClewError, Invalid, Unavailable
+from clew.log import BODY_BYTES_MAX
+from clew.model import JSON, Outcome, Span
 from clew.moves import ANY
 from clew.names import mended
-from clew.spans import OUTCOMES, SpanDraft
+from clew.spans import SpanDraft, checked
 
 if TYPE_CHECKING:
     from clew.running import Running
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 log = logging.getLogger("clew.trace")
 _current: ContextVar[Call | None] = ContextVar("clew_span", default=None)
@@ -54,12 +56,20 @@ class Call:
     """One span around a block. `output` is what came out; `set` adds what else is known."""
 
     __slots__ = (
-        *("_ended", "_outer", "_session", "_started_ns", "_stored", "_values"),
-        *("error", "id", "kind", "name", "outcome", "output"),
+        *("_dropped", "_ended", "_outer", "_session", "_started_ns", "_stored", "_under"),
+        *("_values", "error", "id", "kind", "name", "outcome", "output", "turn"),
     )
 
-    def __init__(self, session: Running, kind: str, name: str, values: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        session: Running,
+        kind: str,
+        name: str,
+        values: dict[str, Any],
+        under: Turn | None = None,
+    ) -> None:
         self._session = session
+        self._under = under
         self.kind = kind
         self.name = name
         self.id = ""
@@ -67,7 +77,11 @@ class Call:
         self.outcome: str | None = None
         """Set it to end otherwise than the block says: `denied`, `timeout`, …"""
         self.error: str | None = None
+        self.turn: int | None = None
+        """The turn that it belongs to, once it began."""
         self._values = values
+        self._dropped: set[str] = set()
+        """Facts that could not be stored."""
         self._ended: dict[str, Any] = {}
         self._stored = False
         self._started_ns = 0
@@ -82,11 +96,16 @@ class Call:
     def __enter__(self) -> Self:
         self._begin()
         try:
-            self._session._ledger._runs.ready()
-            self._session._write(self._start)
-            self._stored = True
-        except Exception as error:  # noqa: BLE001 - see the head of this file
-            self._lost("start", error)
+            for again, values in enumerate(self._beginnings()):
+                since = monotonic()
+                try:
+                    self._session._ledger._runs.check()
+                    self._session._ledger._runs.ready()
+                    self._began(self._session._write(partial(self._start, values)))
+                    break
+                except Exception as error:  # noqa: BLE001 - see the head of this file
+                    if not self._lost("start", error, again, monotonic() - since):
+                        break
         except BaseException as error:
             # The block will not run, and nobody else ends what may have been stored.
             self.__exit__(type(error), error, None)
@@ -99,25 +118,30 @@ class Call:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        changes = self._over(error)
-        try:
-            self._session._write(partial(self._end, changes))
-        except Exception as lost:  # noqa: BLE001
-            if self._lost("finish", lost):
-                self._barely(changes)
-                try:
-                    self._session._write(partial(self._end, changes))
-                except Exception as again:  # noqa: BLE001
-                    self._lost("finish", again)
+        for again, unit in enumerate(self._endings(self._over(error))):
+            since = monotonic()
+            try:
+                self._session._ledger._runs.check()
+                self._session._write(unit)
+                return
+            except Exception as lost:  # noqa: BLE001
+                if not self._lost("finish", lost, again, monotonic() - since):
+                    self._session._ledger._runs.later(self._session, unit)
+                    return
 
     async def __aenter__(self) -> Self:
         self._begin()
         try:
-            self._session._ledger._runs.ready()
-            await self._awrite(self._start)
-            self._stored = True
-        except Exception as error:  # noqa: BLE001
-            self._lost("start", error)
+            for again, values in enumerate(self._beginnings()):
+                since = monotonic()
+                try:
+                    self._session._ledger._runs.check()
+                    self._session._ledger._runs.ready()
+                    self._began(await self._awrite(partial(self._start, values)))
+                    break
+                except Exception as error:  # noqa: BLE001
+                    if not self._lost("start", error, again, monotonic() - since):
+                        break
         except BaseException as error:  # a cancelled task: its block will not be entered
             await self.__aexit__(type(error), error, None)
             raise
@@ -132,27 +156,31 @@ class Call:
         if isinstance(error, GeneratorExit):  # its loop is gone: nothing can be awaited
             self.__exit__(kind, error, trace)
             return
-        changes = self._over(error)
-        try:
-            await self._awrite(partial(self._end, changes))
-        except Exception as lost:  # noqa: BLE001
-            if self._lost("finish", lost):
-                self._barely(changes)
-                try:
-                    await self._awrite(partial(self._end, changes))
-                except Exception as again:  # noqa: BLE001
-                    self._lost("finish", again)
+        for again, unit in enumerate(self._endings(self._over(error))):
+            since = monotonic()
+            try:
+                self._session._ledger._runs.check()
+                await self._awrite(unit)
+                return
+            except Exception as lost:  # noqa: BLE001
+                if not self._lost("finish", lost, again, monotonic() - since):
+                    self._session._ledger._runs.later(self._session, unit)
+                    return
 
-    async def _awrite(self, unit: Callable[[Tx], Any]) -> None:
+    async def _awrite(self, unit: Callable[[Tx], T]) -> T:
         self._session._check_open()
-        await self._session._ledger._arun(unit, self._session._key)
+        return await self._session._ledger._arun(unit, self._session._key)
 
     def _begin(self) -> None:
         values = self._values
         self.id = new_id()
         outer = _current.get()
+        if outer is None and self._under is not None and self._under.id:
+            outer = self._under  # another thread: what it was made for is what it belongs to
         if outer is not None and "parent" not in values:
             values["parent"] = outer.id
+        if self._under is not None and self._under.turn is not None:
+            values.setdefault("turn", self._under.turn)
         body = values.get("input")
         if body is not None:
             values["input"] = as_body(body)  # as it is now: the block may change it
@@ -169,19 +197,56 @@ class Call:
             changes["output"] = as_body(self.output)
         return changes
 
-    def _barely(self, changes: dict[str, Any]) -> None:
-        """Where that is refused: that it ran, and how it ended."""
-        for facts, kept in ((changes, _ENDS), (self._values, _BEGINS)):
-            for name in facts.keys() - kept:
-                del facts[name]
-        if not isinstance(changes["outcome"], str) or changes["outcome"] not in OUTCOMES:
-            changes["outcome"] = str(Outcome.ERROR)
+    # --- less and less, as it is refused: all, what can be stored, that it ran ---
+
+    def _beginnings(self) -> Iterator[dict[str, Any]]:
+        yield self._values
+        self._values = self._sound(self._values)
+        yield self._values
+        self._values = self._kept(self._values, _BEGINS)
+        yield self._values
+
+    def _endings(self, changes: dict[str, Any]) -> Iterator[Callable[[Tx], Any]]:
+        yield self._ending(changes)
+        self._values = self._sound(self._values)
+        yield self._ending(self._sound(changes))
+        self._values = self._kept(self._values, _BEGINS)
+        yield self._ending(self._kept(self._sound(changes), _ENDS))
+
+    def _ending(self, changes: dict[str, Any]) -> Callable[[Tx], Any]:
+        if self._dropped:
+            odd = changes.get("attributes")
+            told = odd if isinstance(odd, dict) else {}
+            changes = {**changes, "attributes": {**told, LOST: sorted(self._dropped)}}
+        return partial(self._end, changes)
+
+    def _sound(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """What of it can be stored, each fact by itself."""
+        kept, room = {}, BODY_BYTES_MAX - HEADROOM
+        for name, value in facts.items():
+            size = len(bytes(value)) if isinstance(value, msgspec.Raw) else 0
+            if size <= room and _is_sound(name, value):
+                kept[name] = value
+                room -= size
+            else:
+                self._dropped.add(name)
+        if "outcome" in facts:
+            kept.setdefault("outcome", str(Outcome.ERROR))
+        return kept
+
+    def _kept(self, facts: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+        self._dropped |= facts.keys() - names
+        return {name: value for name, value in facts.items() if name in names}
 
     # --- the units: what is told is looked at there, off the caller's path ---
 
-    def _start(self, tx: Tx) -> Any:
-        draft = SpanDraft(self.kind, self.name, self._values, self.id, fresh=True)
+    def _start(self, values: dict[str, Any], tx: Tx) -> Span:
+        draft = SpanDraft(self.kind, self.name, values, self.id, fresh=True)
         return self._session._start_unit(draft)(tx)
+
+    def _began(self, span: Span) -> None:
+        self._stored = True
+        self.turn = span.turn
 
     def _end(self, changes: dict[str, Any], tx: Tx) -> Any:
         if self._stored:
@@ -200,19 +265,43 @@ class Call:
                 )
             self._outer = None
 
-    def _lost(self, what: str, error: Exception) -> bool:
-        """Count and log it, without content. True when less of it may be taken."""
-        self._session._ledger._runs.failures += 1
+    def _lost(self, what: str, error: Exception, again: int, waited: float) -> bool:
+        """Count and log it once, without content. True when less of it may be taken."""
         refused = not isinstance(error, ClewError) or isinstance(error, Invalid)
+        if again and refused:
+            return True
+        runs = self._session._ledger._runs
+        runs.failures += 1
+        if isinstance(error, Unavailable):
+            runs.did_not_answer(waited)
+        if refused and not self._dropped:
+            self._sound({**self._values, **self._ended})  # finds out which
+        # What is refused is named, and never its value.
+        why = (
+            f" of {', '.join(sorted(self._dropped)) or 'what was told'}"
+            if refused
+            else f": {error}"
+        )
         log.warning(
-            "clew: the %s of %s span %s in session %s was not recorded: %s%s",
-            *(what, self.kind, self.id, self._session.id, type(error).__name__),
-            "" if refused else f": {error}",  # what is refused is named with its value
+            "clew: the %s of %s span %s in session %s was not recorded as told: %s%s",
+            *(what, self.kind, self.id, self._session.id, type(error).__name__, why),
         )
         return refused
 
 
-_BEGINS = frozenset({"call_id", "parent", "started_us"})
+def _is_sound(name: str, value: Any) -> bool:
+    try:
+        checked({name: value})
+    except Exception:  # noqa: BLE001 - a value of somebody else's making
+        return False
+    return True
+
+
+LOST = "clew.lost"
+"""The attribute that names the facts of a span that could not be stored."""
+HEADROOM = 64 * 1024
+"""Bytes of an event that are left for what is no body."""
+_BEGINS = frozenset({"call_id", "parent", "started_us", "turn"})
 _ENDS = frozenset({"outcome", "error", "error_type", "latency_ms"})
 KINDS: dict[str, tuple[type[BaseException], ...]] = {
     "denied": (Denied,),
@@ -322,23 +411,34 @@ class ModelCall(Call):
             cost=cost,
         )
 
-    def read(self, response: Any) -> None:
-        """Take tokens, model and id from a provider's answer (a dict or an SDK's object)."""
-        value = parse(bytes(as_body(response)))
-        if not isinstance(value, dict):
-            return
-        message = shapes.decode(shapes.sniff(value), value)
-        used = message.usage
-        if used is not None:
-            self.usage(
-                input=used.input,
-                output=used.output,
-                cache_read=used.cache_read,
-                cache_write=used.cache_write,
-                reasoning=used.reasoning,
-                cost=used.cost,
-            )
-            self.set(response_id=used.key or message.id, model=used.model or message.model)
+    def read(self, answer: Any) -> bool:
+        """Take tokens, model and id from a provider's answer (a dict or an SDK's object): of
+        Anthropic, OpenAI Chat or Responses, or Gemini, whole or the last piece of a stream.
+        False when it tells no tokens; never raises.
+        """
+        try:
+            value = parse(bytes(as_body(answer)))
+            used = shapes.usage_of(value) if isinstance(value, dict) else None
+        except Exception:  # noqa: BLE001 - an answer of somebody else's making
+            used = None
+        if used is None:
+            return False
+        self.usage(
+            input=used.input,
+            output=used.output,
+            cache_read=used.cache_read,
+            cache_write=used.cache_write,
+            reasoning=used.reasoning,
+            cost=used.cost,
+        )
+        self.set(
+            **{
+                name: told
+                for name, told in (("response_id", used.key), ("model", used.model))
+                if told
+            }
+        )
+        return True
 
 
 class Turn(Call):
@@ -347,21 +447,40 @@ class Turn(Call):
     __slots__ = ("_prompt",)
 
     def __init__(
-        self, session: Running, kind: str, name: str, values: dict[str, Any], prompt: Any = None
+        self,
+        session: Running,
+        kind: str,
+        name: str,
+        values: dict[str, Any],
+        prompt: Any = None,
+        under: Turn | None = None,
     ) -> None:
-        super().__init__(session, kind, name, values)
+        super().__init__(session, kind, name, values, under)
         self._prompt: RawMessage | None = prompt
 
     def __enter__(self) -> Self:
         if self._prompt is not None:
-            self._session.append(self._prompt)
+            self._answers(self._session._write(self._ask(self._prompt)))
         return super().__enter__()
 
     async def __aenter__(self) -> Self:
         if self._prompt is not None:
-            draft = message_draft(self._prompt)
-            await self._awrite(self._session._append_unit([draft], ANY, None))
+            self._answers(await self._awrite(self._ask(self._prompt)))
         return await super().__aenter__()
+
+    def _ask(self, prompt: RawMessage) -> Callable[[Tx], int | None]:
+        """Append the prompt; gives the turn that it begins, whoever else begins one beside it."""
+        append = self._session._append_unit([message_draft(prompt)], ANY, None)
+
+        def unit(tx: Tx) -> int | None:
+            append(tx)
+            return self._session._turn_of_head(tx)
+
+        return unit
+
+    def _answers(self, turn: int | None) -> None:
+        if turn is not None:
+            self._values.setdefault("turn", turn)
 
     def tool(
         self,
@@ -376,7 +495,7 @@ class Turn(Call):
         what else is known (`message`, `batch`, `attempt`, …).
         """
         values = {"input": input, "call_id": call_id, "effect": effect, **self._shared(facts)}
-        return Call(self._session, "tool", name, values)
+        return Call(self._session, "tool", name, values, self)
 
     def model(
         self,
@@ -390,17 +509,17 @@ class Turn(Call):
         `fallback`, `retries`) and the rest of `clew.Span`.
         """
         values = {"model": model, "provider": provider, "input": input, **self._shared(facts)}
-        return ModelCall(self._session, "model", model, values)
+        return ModelCall(self._session, "model", model, values, self)
 
     def agent(self, name: str, input: JSON = None, **facts: Any) -> Turn:
         """The run of a sub-agent inside this turn."""
         values = {"input": input, **self._shared(facts)}
-        return Turn(self._session, "agent", name, values)
+        return Turn(self._session, "agent", name, values, under=self)
 
     def command(self, name: str, input: JSON = None, **facts: Any) -> Call:
         """A command that the agent or a person ran."""
         values = {"input": input, **self._shared(facts)}
-        return Call(self._session, "command", name, values)
+        return Call(self._session, "command", name, values, self)
 
     def _shared(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         chat = self._values.get("chat")
@@ -417,6 +536,11 @@ def traced(
     """Record every call of a function, plain or async, as a tool span with its arguments."""
     import inspect  # with asyncio, most of the time that opening a ledger would take
 
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise Invalid(
+            f"{function!r} yields, and a call of it has run nothing yet: put the loop over it in "
+            "`with turn.tool(...)`"
+        )
     title = str(name or getattr(function, "__name__", "tool"))
     arguments = _arguments_of(function)
 

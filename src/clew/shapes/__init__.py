@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from clew.errors import Invalid
-from clew.shapes import anthropic, gemini, native, openai_chat, openai_responses
+from clew.shapes import anthropic, base, gemini, native, openai_chat, openai_responses
 from clew.shapes.base import Shape
 
 if TYPE_CHECKING:
-    from clew.model import JSON, Message
+    from clew.model import JSON, Message, Usage
 
-__all__ = ["SHAPES", "Shape", "decode", "register_decoder", "sniff"]
+__all__ = ["SHAPES", "Shape", "decode", "register_decoder", "sniff", "usage_of"]
 
 SHAPES: Final[dict[str, Shape]] = {
     "anthropic": anthropic,
@@ -50,6 +50,22 @@ def register_decoder(name: str, fn: Callable[[JSON], Message]) -> None:
     """
     if _decoders.setdefault(name, fn) is not fn:
         raise Invalid(f"the format {name!r} already has a reader: choose another name")
+
+
+def usage_of(answer: Mapping[str, JSON]) -> Usage | None:
+    """The tokens that a provider's answer tells: a whole one, a message of one, or the last
+    piece of a stream. `None` where it tells none.
+    """
+    key = base.text_or_none(answer.get("id")) or base.text_or_none(answer.get("responseId"))
+    model = base.text_or_none(answer.get("model")) or base.text_or_none(answer.get("modelVersion"))
+    if "usageMetadata" in answer:
+        return gemini.usage_of(answer["usageMetadata"], key, model)
+    raw = answer.get("usage")
+    if not isinstance(raw, dict):
+        return None
+    if answer.get("type") in ("message", "message_delta") or "cache_read_input_tokens" in raw:
+        return anthropic.usage_of(raw, key, model)
+    return base.openai_usage(raw, key=key, model=model)
 
 
 def decode(format: str, data: JSON) -> Message:

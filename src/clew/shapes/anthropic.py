@@ -51,7 +51,7 @@ def decode(data: JSON) -> Message:
     if role == "user" and parts and type(parts[0]) is ToolResult:
         role = "tool" if all(type(part) is ToolResult for part in parts) else role
     identity, model = base.text_or_none(data.get("id")), base.text_or_none(data.get("model"))
-    usage = _usage(data.get("usage"), identity, model) if "usage" in data else None
+    usage = usage_of(data.get("usage"), identity, model) if "usage" in data else None
     return Message(role, parts, id=identity, model=model, usage=usage, format=NAME)
 
 
@@ -108,7 +108,8 @@ def _medium(block: dict[str, JSON]) -> Image | File | Unknown:
             return base.unknown(block)
 
 
-def _usage(raw: JSON, key: str | None, model: str | None) -> Usage | None:
+def usage_of(raw: JSON, key: str | None, model: str | None) -> Usage | None:
+    """The provider's usage block; `None` for what is none."""
     if not isinstance(raw, dict):
         return None
     return Usage(

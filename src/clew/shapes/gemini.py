@@ -50,7 +50,7 @@ def decode(data: JSON) -> Message:
     model = base.text_or_none(data.get("modelVersion")) or base.text_or_none(data.get("model"))
     usage = None
     if "usageMetadata" in data:
-        usage = _usage(data["usageMetadata"], identity, model)
+        usage = usage_of(data["usageMetadata"], identity, model)
     return Message(role, parts, id=identity, model=model, usage=usage, format=NAME)
 
 
@@ -117,7 +117,8 @@ def _result(response: dict[str, JSON]) -> ToolResult:
     )
 
 
-def _usage(raw: JSON, key: str | None, model: str | None) -> Usage | None:
+def usage_of(raw: JSON, key: str | None, model: str | None) -> Usage | None:
+    """The provider's usage block; `None` for what is none."""
     if not isinstance(raw, dict):
         return None
     cached, thoughts = (
