@@ -5,19 +5,22 @@ A test compares the committed pages with what this gives, so they cannot drift.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
 import runpy
 import textwrap
 from enum import Enum
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 import clew
-from clew import errors, frames
+from clew import access, errors, frames, prices, stats, tracing, verify
 from clew.cli import main as command_line
 from clew.server.routes import ROUTES
 
@@ -27,20 +30,43 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATIONS = ROOT / "src" / "clew" / "db" / "sql" / "migrations"
 NOTICE = "Made by `make docs` from the code; not edited by hand."
+CLASSES: tuple[type, ...] = (
+    clew.Ledger,
+    clew.Session,
+    tracing.Turn,
+    tracing.Call,
+    tracing.ModelCall,
+    prices.Prices,
+)
+"""Those that have verbs; what they take over from a class of ours is told with them."""
 RECORDS: tuple[type, ...] = (
     clew.Message,
     clew.Entry,
+    clew.Event,
     clew.Position,
     clew.SessionInfo,
     clew.Checkpoint,
+    clew.Compaction,
     clew.Move,
     clew.Results,
     clew.Hit,
     clew.Usage,
+    clew.Span,
+    clew.SpanDraft,
+    clew.Snapshot,
+    clew.Resumption,
+    clew.OpenCall,
+    clew.Denied,
     clew.AuditRecord,
+    verify.Report,
+    stats.Stats,
+    access.NewToken,
+    access.TokenInfo,
+    prices.Row,
     clew.Kind,
     clew.Reason,
     clew.Status,
+    clew.Outcome,
 )
 WIDTH = 88  # columns, so that a page does not depend on the terminal it was made in
 
@@ -101,33 +127,79 @@ def _library() -> Iterator[str]:
     """Public functions and classes with their signatures and docstrings."""
     yield "Under `clew.aio` the same verbs are awaited: `ledger = await clew.aio.open(…)`."
     yield from _callable("clew.open", clew.open)
-    for kind in (clew.Ledger, clew.Session):
-        yield f"## {kind.__name__}"
-        yield inspect.getdoc(kind) or ""
-        for name, member in vars(kind).items():
-            if name.startswith("_") and name not in ("__enter__",):
-                continue
-            if isinstance(member, property):
-                yield f"### {kind.__name__}.{name}"
-                yield inspect.getdoc(member) or ""
-            elif inspect.isfunction(member) and inspect.getdoc(member):
-                yield from _callable(f"{kind.__name__}.{name}", member)
+    for kind in CLASSES:
+        yield from _class(kind)
     for record in RECORDS:
-        yield f"## {record.__name__}"
-        yield inspect.getdoc(record) or ""
-        if issubclass(record, Enum):
-            yield ", ".join(f"`{one.value}`" for one in record)
-        else:
-            fields = inspect.get_annotations(record)
-            yield ", ".join(f"`{name}: {kind}`" for name, kind in fields.items())
+        yield from _record(record)
+    yield "## Frames"
+    yield (
+        "What `Ledger.follow` gives, and the server tells (`clew.frames`; "
+        "[as JSON](frames.schema.json), [following live](../live.md))."
+    )
+    for frame in get_args(frames.AnyFrame):
+        yield from _record(frame, level=3)
+
+
+def _class(kind: type) -> Iterator[str]:
+    """A class and its verbs, with those of our own classes that it stands on."""
+    yield f"## {kind.__name__}"
+    yield inspect.getdoc(kind) or ""
+    told: set[str] = set()
+    for base in kind.__mro__:
+        if base in CLASSES and base is not kind:
+            yield f"And everything that `{base.__name__}` has."
+            return
+        for name, member in vars(base).items() if base.__module__.startswith("clew") else ():
+            if name in told or (name.startswith("_") and name != "__enter__"):
+                continue
+            told.add(name)
+            yield from _member(f"{kind.__name__}.{name}", member)
+
+
+def _member(name: str, member: object) -> Iterator[str]:
+    verb = member.__func__ if isinstance(member, classmethod) else member
+    if isinstance(member, property | cached_property):
+        yield f"### {name}"
+        yield inspect.getdoc(member) or ""
+    elif inspect.isfunction(verb) and inspect.getdoc(verb):
+        yield from _callable(name, verb)
+
+
+def _record(record: type, level: int = 2) -> Iterator[str]:
+    yield f"{'#' * level} {record.__name__}"
+    yield inspect.getdoc(record) or ""
+    if issubclass(record, Enum):
+        yield ", ".join(f"`{one.value}`" for one in record)
+        return
+    bases = [base for base in reversed(record.__mro__) if base.__module__.startswith("clew")]
+    fields = {k: v for base in bases for k, v in inspect.get_annotations(base).items()}
+    if fields:
+        yield ", ".join(f"`{name}: {kind}`" for name, kind in fields.items())
+    words = {name: text for base in bases for name, text in _said_of_fields(base)}
+    if words:
+        yield "\n".join(f"- `{name}`: {text}" for name, text in words.items())
+
+
+def _said_of_fields(record: type) -> Iterator[tuple[str, str]]:
+    """What stands below the fields and properties of a class in its source, as one line each."""
+    (found,) = ast.parse(textwrap.dedent(inspect.getsource(record))).body
+    assert isinstance(found, ast.ClassDef)
+    for this, after in pairwise([*found.body, ast.Pass()]):
+        match this, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(text))):
+                yield name, " ".join(text.split())
+            case ast.FunctionDef(name=name, decorator_list=[ast.Name("property")]), _:
+                yield name, " ".join((ast.get_docstring(this) or "").split())
 
 
 def _callable(name: str, verb: Callable[..., object]) -> Iterator[str]:
     signature = str(inspect.signature(verb))
-    signature = re.sub(r"\(self(, /)?(, )?", "(", signature)
+    signature = re.sub(r"\((?:self|cls)(, /)?(, )?", "(", signature)
     signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", signature)
     signature = re.sub(r"<function (\w+) at 0x\w+>", r"\1", signature)
-    signature = re.sub(r"At \| Anywhere = <\S+ object at 0x\w+>", "At = (anywhere)", signature)
+    signature = re.sub(r"(: |-> )\"([^\"]*)\"", r"\1\2", signature)
+    signature = re.sub(r"\bAnywhere = <\S+ object at 0x\w+>", "Anywhere = ANY", signature)
+    signature = re.sub(r"= <\S+\.Anywhere object at 0x\w+>", "= ANY", signature)
     yield f"### {name}"
     yield _code("\n    ".join(textwrap.wrap(name.rpartition(".")[2] + signature, WIDTH)), "python")
     yield inspect.getdoc(verb) or ""
