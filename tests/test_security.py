@@ -696,6 +696,8 @@ def test_a_revocation_holds_within_a_second(small: clew.Ledger) -> None:
         await asyncio.sleep(0.05)
         assert not any(stream.done() for stream in streams)
         await asyncio.to_thread(small.revoke_token, fort.made.info.id)
+        last = json.loads((await socket.said())["text"])
+        assert (last["type"], last["problem"]) == ("problem", "urn:clew:problem:unauthorized")
         closed = await socket.said()
         assert (closed["type"], closed["code"]) == ("websocket.close", 4401)
         assert "revoked" in closed["reason"]
@@ -716,6 +718,7 @@ def test_a_token_that_expires_closes_what_it_opened(small: clew.Ledger) -> None:
     async def tell() -> None:
         socket = Socket(fort.guard, "/live", bearer(soon.token), ["clew.v1"])
         assert (await socket.said())["type"] == "websocket.accept"
+        assert "4401" in (await socket.said())["text"]
         assert "expired" in (await socket.said())["reason"]
 
     fort.run(tell)
@@ -733,6 +736,7 @@ def test_a_revocation_leaves_other_tokens_alone(small: clew.Ledger) -> None:
         await mine.said()
         await theirs.said()
         await asyncio.to_thread(small.revoke_token, other.info.id)
+        assert "4401" in (await theirs.said())["text"]
         assert (await theirs.said())["type"] == "websocket.close"
         await mine.tell("still here")
         assert (await mine.said())["text"] == "still here"
@@ -801,6 +805,7 @@ def test_a_table_that_is_away_for_a_while_closes_nothing(
         await socket.tell("still here")
         assert (await socket.said())["text"] == "still here"
         await asyncio.to_thread(small.revoke_token, fort.made.info.id)
+        assert "4401" in (await socket.said())["text"]
         assert (await socket.said())["type"] == "websocket.close"
 
     fort.run(tell)

@@ -282,6 +282,21 @@ oLdxCZ3DKS/Rm1EyBT14nf8OLcLi8UpWRZAd538J6iwAwD5BwdOvVdk1
 -----END PRIVATE KEY-----
 """
 """Of nobody and nothing: made for this test, good for a hundred years."""
+OTHER_KEY = """-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgKQKuKnix9QY81ks6
+bbSvglygasX4ENgDKxiZDgXjee2hRANCAAS8sfKBLt8u8pDqts3EdLKMRVXjhz6F
+lNy2iUZZCSYfmtbRWbRiHk+swFmoWJvWPkvR9a64ivqh4CtHOuB8dr6s
+-----END PRIVATE KEY-----
+"""
+ENCRYPTED_KEY = """-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAj8I3ICZXUaOAICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEC9sMmubHYg9aQ6DHyT17HYEgZAt
+HqYgbkY8z5/ABqa/43oEMGzSRkh3qsRbV+yg+PhYQfN1asoaBDMx0AmDuGumhIaR
+B8KhxPb4pauy149VomEW8NgwrsRvgOYcOO7FG86XqukhXZKLffVDTXnF1BCI/DPE
+zMCTqywfwPvUl40x6KPzg4Y3ebBD7N245WUPOjJvZ3JLRbCb+iSyuk6R4fk+nkM=
+-----END ENCRYPTED PRIVATE KEY-----
+"""
+"""The other key, with a password."""
 
 
 def test_it_speaks_https(tmp_path: Path) -> None:
@@ -304,9 +319,20 @@ def test_words_that_do_not_go_together(tmp_path: Path) -> None:
     file = tmp_path / "file.pem"
     file.write_text("no certificate")
     assert "--tls-key" in _fails(db, "--tls-cert", str(file))
-    assert "certificate" in _fails(db, "--tls-cert", str(file), "--tls-key", str(file))
+    pair = ("--tls-cert", str(file), "--tls-key", str(file))
+    assert f"{file} holds no certificate in PEM" in _fails(db, *pair)
+    cert = tmp_path / "cert.pem"
+    cert.write_text(CERTIFICATE)
+    assert f"{file} holds no private key in PEM" in _fails(db, "--tls-cert", str(cert), *pair[2:])
+    file.write_text(ENCRYPTED_KEY)
+    told = _fails(db, "--tls-cert", str(cert), *pair[2:])
+    assert f"{file} is encrypted" in told
+    assert "pass phrase" not in told
+    file.write_text(OTHER_KEY)
+    assert "is not that of the certificate" in _fails(db, "--tls-cert", str(cert), *pair[2:])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         told = _fails(db, "--port", str(port))
-        assert f"127.0.0.1:{port}" in told
+        assert f"127.0.0.1:{port} cannot be listened at (Address already in use)" in told
+        assert "{" not in told, "uvicorn's own words are kept out"
         assert "Traceback" not in told

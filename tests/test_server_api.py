@@ -438,6 +438,33 @@ def test_bytes_are_kept(ask: Asker) -> None:
     assert "body" not in odd
 
 
+def test_head_says_what_get_would_without_the_body(one: Asker) -> None:
+    path = one.session(user("a"))
+    for at in ("/health", ROOT + path, f"{ROOT}{path}/entries", f"{ROOT}{path}/traces/nope"):
+        got, head = one.client.get(at), one.client.head(at)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        for name in ("content-type", "content-length", "cache-control"):
+            assert head.headers[name] == got.headers[name]
+    for at in ("/live/events", "/trajectories"):
+        head = one.client.head(ROOT + at)
+        assert (head.status_code, head.content) == (200, b"")
+        assert "content-length" not in head.headers
+    assert one.client.head(f"{ROOT}{path}/undo").status_code == 405
+
+
+def test_a_websocket_asked_for_as_a_page_says_what_it_is(one: Asker) -> None:
+    answer = one.client.get(f"{ROOT}/live")
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert "wss://" in answer.json()["detail"]
+
+
+def test_a_scope_that_lacks_is_named_as_one_writes_it(one: Asker) -> None:
+    made = one("POST", "/tokens", {"name": "few", "scopes": ["session:read"]}, status=201)
+    headers = {"authorization": f"Bearer {made['token']}"}
+    told = one.refused("GET", "/usage", 403, "forbidden", headers=headers)
+    assert "lacks the scope 'trace:read'" in told
+
+
 @pytest.mark.inside
 def test_half_a_character_is_kept_as_it_came(ask: Asker) -> None:
     path = ask.session()
@@ -561,7 +588,7 @@ def test_paths_and_methods_that_are_none(one: Asker) -> None:
     one.refused("PATCH", f"{path}/traces/nope", 404, "not-found", json={"outcome": "ok"})
     answer = one.client.put(f"{ROOT}/sessions")
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, POST"
+    assert answer.headers["allow"] == "GET, HEAD, POST"
     held = {"clew-lease": "x"}
     one.refused("POST", f"{path}/undo", 400, "malformed", headers=held)
     one.refused("DELETE", f"{path}/lease", 422, "invalid")

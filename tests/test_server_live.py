@@ -424,9 +424,9 @@ def test_a_socket_ends_with_its_token(ledger: clew.Ledger) -> None:
         lines = events.iter_lines()
         assert next(lines) == "event: following"
         ledger.revoke_token(made.info.id)
-        assert last_word(link)[0] == 4401
+        assert last_word(link) == (4401, "unauthorized")
         assert [line for line in lines if line.startswith("event")] == []
-        assert last_word(other)[0] == 4401
+        assert last_word(other) == (4401, "unauthorized")
 
 
 # --- what is refused -----------------------------------------------------------------------

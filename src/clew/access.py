@@ -337,7 +337,7 @@ def require(access: Access | None, scope: str) -> Access:
         raise Unauthorized("this needs an access token: send `Authorization: Bearer clew_…`")
     if scope not in access.scopes:
         raise Forbidden(
-            f"token {access.name!r} may not do this: it lacks the scope {scope!r}. "
+            f"token {access.name!r} may not do this: it lacks the scope {str(scope)!r}. "
             f"`clew token create NAME --scope {scope}` makes one that has it"
         )
     return access

@@ -75,7 +75,7 @@ def usage(
                     row.cache_read,
                     row.cache_write,
                     row.reasoning,
-                    "unknown" if row.cost_unknown == row.calls else f"${row.cost:.2f}",
+                    "unknown" if row.cost_unknown == row.calls else _dollars(row.cost),
                 )
                 for row in rows
             ],
@@ -83,3 +83,9 @@ def usage(
     if not rows:
         output.say("no model call is recorded there")
     return 0 if rows else NOTHING_FOUND
+
+
+def _dollars(cost: float) -> str:
+    """To the cent, or as far as it takes to see anything."""
+    digits = 2 if cost >= 1 or not cost else 4 if cost >= 0.001 else 6
+    return f"${cost:.{digits}f}"

@@ -83,6 +83,30 @@ class Stream(msgspec.Struct):
         return size
 
 
+class Head(msgspec.Struct):
+    """What an answer says before its body, and no body: the answer to HEAD."""
+
+    given: Answer | Stream
+
+    @property
+    def status(self) -> int:
+        """That of the answer."""
+        return self.given.status
+
+    async def send(self, send: Send) -> int:
+        """Send it, without the length of what is made while it is sent."""
+        given = self.given
+        headers = [(b"content-type", given.content_type), *given.headers]
+        if isinstance(given, Answer):
+            headers.append((b"content-length", b"%d" % len(given.body)))
+        else:
+            await given.pieces.aclose()
+        start = {"type": "http.response.start", "status": given.status, "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": b""})
+        return 0
+
+
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -19,7 +19,7 @@ from clew.access import Access, require
 from clew.aio import AsyncLedger
 from clew.errors import ClewError, Invalid, NotFound
 from clew.server import call, logs, openapi, problems, routes
-from clew.server.answer import Answer, Receive, Scope, Send, Stream
+from clew.server.answer import Answer, Head, Receive, Scope, Send, Stream
 from clew.server.call import Call, Handles
 from clew.server.live import Streams
 from clew.server.problems import Refused
@@ -101,7 +101,7 @@ class Server:
         token: Access | None = scope["clew.token"]
         request: str = scope["clew.request"]
         route: Route | None = None
-        given: Answer | Stream
+        given: Answer | Stream | Head
         try:
             route, path = self._find(scope)
             if route.scope != OPEN:
@@ -112,6 +112,8 @@ class Server:
             given = await self._answer(route, one, scope["query_string"], receive)
         except (Refused, ClewError) as error:
             given = problems.answer(error, request)
+        if scope["method"] == "HEAD":
+            given = Head(given)
         size = await self._send(given, (send, receive), request, route)
         if self.settings.log_requests and logs.logger.isEnabledFor(logging.INFO):
             logs.fact(
@@ -132,11 +134,18 @@ class Server:
             methods, values = self._router.find(raw.decode("ascii"))
         except UnicodeDecodeError:
             raise Refused("malformed", "the path is no text in UTF-8") from None
+        if not methods and scope["path"] in self._sockets:
+            raise Refused(
+                "upgrade-required",
+                "this is a WebSocket: connect to it as ws:// or wss://, or ask "
+                f"{scope['path']}/events for server-sent events",
+                ((b"upgrade", b"websocket"), (b"connection", b"upgrade")),
+            )
         if not methods:
             raise Refused("not-found", "there is nothing at this path: see /api/v1/openapi.json")
-        found = methods.get(scope["method"])
+        found = methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
         if found is None:
-            allowed = ", ".join(sorted(methods))
+            allowed = ", ".join(sorted([*methods, "HEAD"] if "GET" in methods else methods))
             raise Refused(
                 "method-not-allowed",
                 f"at this path there is {allowed} only",
@@ -173,11 +182,15 @@ class Server:
             return problems.answer(error, one.request)
 
     async def _send(
-        self, given: Answer | Stream, way: tuple[Send, Receive], request: str, route: Route | None
+        self,
+        given: Answer | Stream | Head,
+        way: tuple[Send, Receive],
+        request: str,
+        route: Route | None,
     ) -> int:
         try:
             send, receive = way
-            if isinstance(given, Answer):
+            if isinstance(given, Answer | Head):
                 return await given.send(send)
             return await given.send(send, receive)
         except (OSError, asyncio.CancelledError):

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import ExitStack
 from typing import Any
 
+from clew import frames, wire
 from clew.access import Access
 from clew.errors import Unauthorized
 from clew.server import logs, problems
@@ -157,14 +158,15 @@ class Passage:
         if not self._accepted:
             await self.refuse(Unauthorized(f"the access token is {why}"))
             return
-        told = {
-            "type": "websocket.close",
-            "code": CLOSED_TOKEN_ENDED,
-            "reason": f"the access token is {why}",
-        }
+        reason = f"the access token is {why}"
+        problem = wire.PROBLEM + wire.name_of(Unauthorized)
+        last = frames.Problem(code=CLOSED_TOKEN_ENDED, problem=problem, detail=reason)
         try:
             # Whoever reads nothing is not waited for; the server drops the connection.
-            await asyncio.wait_for(self._send(told), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):
+                await self._send({"type": "websocket.send", "text": frames.encode(last).decode()})
+                close = {"type": "websocket.close", "code": CLOSED_TOKEN_ENDED, "reason": reason}
+                await self._send(close)
         except (TimeoutError, OSError, RuntimeError):
             return
 

@@ -28,6 +28,7 @@ _STATUS = {
     "unauthorized": (401, "An access token is needed"),
     "forbidden": (403, "The access token does not allow this"),
     "method-not-allowed": (405, "This can be asked in another way only"),
+    "upgrade-required": (426, "This is a WebSocket"),
     "too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body is of another type"),
     "too-many": (429, "Too many requests"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -16,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import uvicorn
@@ -125,20 +127,73 @@ class Running(uvicorn.Server):
 
 
 def serve(running: Running, host: str, port: int) -> None:
-    """Run until a signal comes. Raises `Invalid` when the address cannot be had, or the
-    certificate cannot be used.
-    """
-    try:
-        running.config.load()
-    except (ssl.SSLError, OSError) as error:
-        raise Invalid(f"the certificate and its key cannot be used ({error})") from error
+    """Run until a signal comes. Raises `Invalid` when the address cannot be had."""
+    running.config.load()
+    heard = _NoAddress()
+    logging.getLogger("uvicorn.error").addFilter(heard)
     try:
         running.run()
     except SystemExit:
         raise Invalid(
-            f"{host}:{port} cannot be listened at: another server may be there; --port 0 takes "
-            "any that is free"
+            f"{host}:{port} cannot be listened at ({heard.why}): another server may be there; "
+            "--port 0 takes any that is free"
         ) from None
+    finally:
+        logging.getLogger("uvicorn.error").removeFilter(heard)
+
+
+class _NoAddress(logging.Filter):
+    """Keeps out of the log what uvicorn says when it cannot listen: it is told in our words."""
+
+    why = "the server did not start"
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the log gets it."""
+        error = record.msg
+        if not isinstance(error, OSError):
+            return True
+        self.why = os.strerror(error.errno) if error.errno else str(error)
+        return False
+
+
+class _Encrypted(Exception):
+    """The key asks for a password."""
+
+
+def check_certificate(cert: Path, key: Path) -> None:
+    """Raise `Invalid` for files that cannot be served with, and say which and why."""
+
+    def asked() -> str:
+        raise _Encrypted
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, asked)
+    except _Encrypted:
+        raise Invalid(
+            f"{key} is encrypted, and a server has nobody to ask for the password: write it in "
+            f"clear with `openssl pkey -in {key} -out NEW`, readable by the server alone"
+        ) from None
+    except (ssl.SSLError, OSError) as error:
+        raise Invalid(_why_not(cert, key, error)) from error
+
+
+def _why_not(cert: Path, key: Path, error: OSError) -> str:
+    for path, what, begin in (
+        (cert, "certificate", b"-----BEGIN CERTIFICATE-----"),
+        (key, "private key", b"PRIVATE KEY-----"),
+    ):
+        try:
+            if begin not in path.read_bytes():
+                return (
+                    f"{path} holds no {what} in PEM, the form with -----BEGIN …: give such a file"
+                )
+        except OSError as unread:
+            return f"{path} cannot be read ({unread.strerror})"
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return f"the key in {key} is not that of the certificate in {cert}: give the two of a pair"
+    return (
+        f"the certificate in {cert} and the key in {key} cannot be used ({error}): are they whole?"
+    )
 
 
 def log_to(stream: TextIO | None, level: str) -> None:
