@@ -210,7 +210,7 @@ class Owner:
         """Raise `Unavailable` at once for a while after the ledger did not answer: a tool waits
         for it once, not at each of its edges.
         """
-        if time.monotonic() < self._rests_until:
+        if self._rests_until and time.monotonic() < self._rests_until:
             raise Unavailable("the ledger did not answer a moment ago")
 
     def did_not_answer(self, waited: float) -> None:

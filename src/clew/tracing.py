@@ -15,10 +15,10 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from functools import partial
-from time import monotonic, perf_counter_ns
+from time import perf_counter_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
 
@@ -56,7 +56,16 @@ class Call:
     """One span around a block. `output` is what came out; `set` adds what else is known."""
 
     __slots__ = (
-        *("_dropped", "_ended", "_outer", "_session", "_started_ns", "_stored", "_under"),
+        *(
+            "_dropped",
+            "_edge_ns",
+            "_ended",
+            "_outer",
+            "_session",
+            "_started_ns",
+            "_stored",
+            "_under",
+        ),
         *("_values", "error", "id", "kind", "name", "outcome", "output", "turn"),
     )
 
@@ -84,7 +93,7 @@ class Call:
         """Facts that could not be stored."""
         self._ended: dict[str, Any] = {}
         self._stored = False
-        self._started_ns = 0
+        self._started_ns = self._edge_ns = 0
         self._outer: Token[Call | None] | None = None
 
     def set(self, **facts: Any) -> None:
@@ -95,17 +104,17 @@ class Call:
 
     def __enter__(self) -> Self:
         self._begin()
+        runs, stage = self._session._ledger._runs, 0
         try:
-            for again, values in enumerate(self._beginnings()):
-                since = monotonic()
+            while stage < STAGES:
                 try:
-                    self._session._ledger._runs.check()
-                    self._session._ledger._runs.ready()
-                    self._began(self._session._write(partial(self._start, values)))
+                    runs.check()
+                    runs.ready()
+                    self._began(self._session._write(partial(self._start, self._values)))
                     break
                 except Exception as error:  # noqa: BLE001 - see the head of this file
-                    if not self._lost("start", error, again, monotonic() - since):
-                        break
+                    stage = self._lost("start", error, stage)
+                    self._values = self._less(self._values, stage, _BEGINS)
         except BaseException as error:
             # The block will not run, and nobody else ends what may have been stored.
             self.__exit__(type(error), error, None)
@@ -118,30 +127,31 @@ class Call:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for again, unit in enumerate(self._endings(self._over(error))):
-            since = monotonic()
+        changes, runs, stage = self._over(error), self._session._ledger._runs, 0
+        while stage < STAGES:
+            unit = self._ending(changes)
             try:
-                self._session._ledger._runs.check()
+                runs.check()
                 self._session._write(unit)
                 return
             except Exception as lost:  # noqa: BLE001
-                if not self._lost("finish", lost, again, monotonic() - since):
-                    self._session._ledger._runs.later(self._session, unit)
-                    return
+                stage = self._lost("finish", lost, stage, unit)
+                changes = self._less(changes, stage, _ENDS)
+                self._values = self._less(self._values, stage, _BEGINS)
 
     async def __aenter__(self) -> Self:
         self._begin()
+        runs, stage = self._session._ledger._runs, 0
         try:
-            for again, values in enumerate(self._beginnings()):
-                since = monotonic()
+            while stage < STAGES:
                 try:
-                    self._session._ledger._runs.check()
-                    self._session._ledger._runs.ready()
-                    self._began(await self._awrite(partial(self._start, values)))
+                    runs.check()
+                    runs.ready()
+                    self._began(await self._awrite(partial(self._start, self._values)))
                     break
                 except Exception as error:  # noqa: BLE001
-                    if not self._lost("start", error, again, monotonic() - since):
-                        break
+                    stage = self._lost("start", error, stage)
+                    self._values = self._less(self._values, stage, _BEGINS)
         except BaseException as error:  # a cancelled task: its block will not be entered
             await self.__aexit__(type(error), error, None)
             raise
@@ -156,16 +166,17 @@ class Call:
         if isinstance(error, GeneratorExit):  # its loop is gone: nothing can be awaited
             self.__exit__(kind, error, trace)
             return
-        for again, unit in enumerate(self._endings(self._over(error))):
-            since = monotonic()
+        changes, runs, stage = self._over(error), self._session._ledger._runs, 0
+        while stage < STAGES:
+            unit = self._ending(changes)
             try:
-                self._session._ledger._runs.check()
+                runs.check()
                 await self._awrite(unit)
                 return
             except Exception as lost:  # noqa: BLE001
-                if not self._lost("finish", lost, again, monotonic() - since):
-                    self._session._ledger._runs.later(self._session, unit)
-                    return
+                stage = self._lost("finish", lost, stage, unit)
+                changes = self._less(changes, stage, _ENDS)
+                self._values = self._less(self._values, stage, _BEGINS)
 
     async def _awrite(self, unit: Callable[[Tx], T]) -> T:
         self._session._check_open()
@@ -186,11 +197,12 @@ class Call:
             values["input"] = as_body(body)  # as it is now: the block may change it
         self._outer = _current.set(self)
         values["started_us"] = now_us()
-        self._started_ns = perf_counter_ns()
+        self._started_ns = self._edge_ns = perf_counter_ns()
 
     def _over(self, error: BaseException | None) -> dict[str, Any]:
         """What is to be said of the end."""
-        latency = (perf_counter_ns() - self._started_ns) / 1e6
+        self._edge_ns = perf_counter_ns()
+        latency = (self._edge_ns - self._started_ns) / 1e6
         self._leave()
         changes = {**self._ended, **_how(self, error), "latency_ms": latency}
         if self.output is not None:
@@ -199,19 +211,10 @@ class Call:
 
     # --- less and less, as it is refused: all, what can be stored, that it ran ---
 
-    def _beginnings(self) -> Iterator[dict[str, Any]]:
-        yield self._values
-        self._values = self._sound(self._values)
-        yield self._values
-        self._values = self._kept(self._values, _BEGINS)
-        yield self._values
-
-    def _endings(self, changes: dict[str, Any]) -> Iterator[Callable[[Tx], Any]]:
-        yield self._ending(changes)
-        self._values = self._sound(self._values)
-        yield self._ending(self._sound(changes))
-        self._values = self._kept(self._values, _BEGINS)
-        yield self._ending(self._kept(self._sound(changes), _ENDS))
+    def _less(self, facts: dict[str, Any], stage: int, least: frozenset[str]) -> dict[str, Any]:
+        if stage == 1:
+            return self._sound(facts)
+        return self._kept(facts, least) if stage == 2 else facts
 
     def _ending(self, changes: dict[str, Any]) -> Callable[[Tx], Any]:
         if self._dropped:
@@ -265,28 +268,32 @@ class Call:
                 )
             self._outer = None
 
-    def _lost(self, what: str, error: Exception, again: int, waited: float) -> bool:
-        """Count and log it once, without content. True when less of it may be taken."""
-        refused = not isinstance(error, ClewError) or isinstance(error, Invalid)
-        if again and refused:
-            return True
+    def _lost(
+        self, what: str, error: Exception, stage: int, unit: Callable[[Tx], Any] | None = None
+    ) -> int:
+        """Count and log it once, without content. Gives the stage to go on with: where it was
+        not what was told that was refused, the last; an end is then told later.
+        """
         runs = self._session._ledger._runs
-        runs.failures += 1
-        if isinstance(error, Unavailable):
-            runs.did_not_answer(waited)
-        if refused and not self._dropped:
-            self._sound({**self._values, **self._ended})  # finds out which
-        # What is refused is named, and never its value.
-        why = (
-            f" of {', '.join(sorted(self._dropped)) or 'what was told'}"
-            if refused
-            else f": {error}"
-        )
+        if isinstance(error, ClewError) and not isinstance(error, Invalid):
+            self._say_lost(what, error, f": {error}")
+            if isinstance(error, Unavailable):
+                runs.did_not_answer((perf_counter_ns() - self._edge_ns) / 1e9)
+            if unit is not None:
+                runs.later(self._session, unit)
+            return STAGES
+        if stage == 0:
+            self._sound({**self._values, **self._ended})  # finds out what it is
+            names = ", ".join(sorted(self._dropped)) or "what was told"
+            self._say_lost(what, error, f" of {names}")  # named, and never its value
+        return stage + 1
+
+    def _say_lost(self, what: str, error: Exception, why: str) -> None:
+        self._session._ledger._runs.failures += 1
         log.warning(
             "clew: the %s of %s span %s in session %s was not recorded as told: %s%s",
             *(what, self.kind, self.id, self._session.id, type(error).__name__, why),
         )
-        return refused
 
 
 def _is_sound(name: str, value: Any) -> bool:
@@ -297,6 +304,7 @@ def _is_sound(name: str, value: Any) -> bool:
     return True
 
 
+STAGES = 3
 LOST = "clew.lost"
 """The attribute that names the facts of a span that could not be stored."""
 HEADROOM = 64 * 1024
