@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 import clew
+from clew.server.settings import ServerSettings, check_names
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = [sys.executable, "-c", "from clew.cli import main; main(prog_name='clew')"]
@@ -314,8 +316,48 @@ def test_it_speaks_https(tmp_path: Path) -> None:
         assert served.stop() == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "wrong", "right"),
+    [
+        *(
+            ("host", wrong, "ledger.example:8787")
+            for wrong in ("http://x/", "*", "*.x", "x/", "a,b", "", "x:y", "a b")
+        ),
+        *(
+            ("origin", wrong, "https://name")
+            for wrong in (
+                "foo",
+                "*",
+                "https://x/",
+                "https://x/y",
+                "https://x:443",
+                "http://X:80",
+                "",
+            )
+        ),
+    ],
+)
+def test_names_that_nobody_can_bear_are_refused(option: str, wrong: str, right: str) -> None:
+    given: dict[str, Any] = {f"{option}s": ("ok.example",) if option == "host" else ()}
+    check_names(ServerSettings(**given))
+    with pytest.raises(clew.Invalid, match=re.escape(right)):
+        check_names(ServerSettings(**{f"{option}s": (*given[f"{option}s"], wrong)}))
+
+
+def test_names_that_can_be_asked_for_are_taken() -> None:
+    check_names(
+        ServerSettings(
+            hosts=("x", "a_b.example:1", "10.0.0.5:8787", "[::1]:8787", "Ledger.Example"),
+            origins=("https://x", "http://localhost:3000", "HTTPS://[::1]:8443"),
+        )
+    )
+
+
 def test_words_that_do_not_go_together(tmp_path: Path) -> None:
     db = tmp_path / "ledger.db"
+    assert "--allow-host '*'" in _fails(db, "--allow-host", "*")
+    assert "--allow-origin 'foo'" in _fails(db, "--allow-origin", "foo")
+    assert not db.exists(), "nothing was made before"
     file = tmp_path / "file.pem"
     file.write_text("no certificate")
     assert "--tls-key" in _fails(db, "--tls-cert", str(file))

@@ -466,6 +466,29 @@ def test_a_scope_that_lacks_is_named_as_one_writes_it(one: Asker) -> None:
 
 
 @pytest.mark.inside
+def test_a_key_may_stand_in_the_header(ask: Asker) -> None:
+    path = ask.session()
+    url = f"{path}/entries"
+    said, key = {"messages": [user("a")]}, {"idempotency-key": "k1"}
+    first, again = (ask.client.post(ROOT + url, json=said, headers=key) for _ in range(2))
+    assert (first.status_code, first.json()) == (201, again.json())
+    in_body = {**said, "idempotency_key": "k1"}
+    assert ask("POST", url, in_body, status=201) == first.json()
+    assert ask.client.post(ROOT + url, json=in_body, headers=key).json() == first.json()
+    for wrong in ("k2", "", "x" * 1001):
+        headers = {"idempotency-key": wrong}
+        told = ask.refused("POST", url, 422, "invalid", json=in_body, headers=headers)
+        assert told.startswith("Idempotency-Key: ")
+
+
+@pytest.mark.inside
+def test_a_filter_by_what_there_is_not_is_refused(ask: Asker) -> None:
+    path = ask.session()
+    for at in ("/sessions?status=bad", f"{path}/traces?kind=zz", f"{path}/traces?outcome=zz"):
+        assert at.rpartition("=")[2] in ask.refused("GET", at, 422, "invalid")
+
+
+@pytest.mark.inside
 def test_half_a_character_is_kept_as_it_came(ask: Asker) -> None:
     path = ask.session()
     half = '{"role":"user",  "content":"\\uD83d \\\\ud800 \\ud83d\\ude00 \ue000 \\n"}'

@@ -93,12 +93,13 @@ def serve(
     from clew.server.run import Running, check_certificate, log_to
     from clew.server.run import serve as run
     from clew.server.security import check_bind
-    from clew.server.settings import ServerSettings
+    from clew.server.settings import ServerSettings, check_names
 
     check_bind(host, tls_cert is not None, insecure_public)
     if tls_cert is not None and tls_key is not None:
         check_certificate(tls_cert, tls_key)
     settings = ServerSettings(hosts=hosts, origins=origins, backups=backups)
+    check_names(settings)
     log_to(None, log_level)
     with setup.open(write=True, create=True) as ledger:
 

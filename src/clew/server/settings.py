@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
+
+from clew.errors import Invalid
+
+_HOST = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_NAME = re.compile(_HOST)
+_ORIGIN = re.compile(rf"(?P<scheme>https?)://{_HOST}", re.IGNORECASE)
+_USUAL = {"http": ":80", "https": ":443"}
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,3 +45,24 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     failure_delay_max_s: float = 60
     failure_note_s: float = 60
     """Refused addresses are put on record at most so often: guessing must not fill the ledger."""
+
+
+def check_names(settings: ServerSettings) -> None:
+    """Raise `Invalid` for a host or an origin that no request can bear: it would stand on its
+    list and let nobody in.
+    """
+    for host in settings.hosts:
+        if _NAME.fullmatch(host) is None:
+            raise Invalid(
+                f"--allow-host {host!r} is no name that is asked for: write it as in the address "
+                "bar without http:// and path, ledger.example or ledger.example:8787, one an "
+                "option; there are no patterns"
+            )
+    for origin in settings.origins:
+        match = _ORIGIN.fullmatch(origin)
+        if match is None or origin.endswith(_USUAL[match["scheme"].lower()]):
+            raise Invalid(
+                f"--allow-origin {origin!r} is no origin as browsers tell it: write "
+                "https://name or http://name:3000, without a path, a closing slash or the usual "
+                "port; there are no patterns"
+            )

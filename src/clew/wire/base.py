@@ -19,7 +19,8 @@ TREE_MAX = 100_000
 
 Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="How many to give at most.")]
 Cursor = Annotated[str, Meta(max_length=1000, description="`next` of the page before.")]
-Name = Annotated[str, Meta(min_length=1, max_length=1000)]
+NAME_CHARS_MAX = 1000
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Place = Annotated[
     str,
     Meta(

@@ -66,6 +66,7 @@ def _bounded(
 async def append(call: Call, body: wire.Append) -> wire.Appended:
     """Answered when it is committed."""
     bodies = body.bodies()
+    key = _key(call, body)
     session = await call.session()
     expected = expectation(body.expected_head)
     if len(bodies) == 1:
@@ -75,7 +76,7 @@ async def append(call: Call, body: wire.Append) -> wire.Appended:
                 format=body.format,
                 time_ms=body.time_ms,
                 expected_head=expected,
-                idempotency_key=body.idempotency_key,
+                idempotency_key=key,
             )
         ]
     elif body.time_ms is not None:
@@ -85,9 +86,24 @@ async def append(call: Call, body: wire.Append) -> wire.Appended:
             bodies,
             format=body.format,
             expected_head=expected,
-            idempotency_key=body.idempotency_key,
+            idempotency_key=key,
         )
     return wire.Appended([wire.entry(entry, body=False) for entry in added], added[-1].position)
+
+
+def _key(call: Call, body: wire.Append) -> str | None:
+    """The idempotency key: of the body, or of the header `Idempotency-Key`."""
+    header = call.headers.get(b"idempotency-key")
+    if header is None:
+        return body.idempotency_key
+    key = header.decode("latin-1").strip()
+    if not 0 < len(key) <= wire.NAME_CHARS_MAX:
+        raise Invalid(
+            f"Idempotency-Key: the key has {len(key):,} characters: give 1 to {wire.NAME_CHARS_MAX}"
+        )
+    if body.idempotency_key not in (None, key):
+        raise Invalid("Idempotency-Key: the body's `idempotency_key` is another: give one")
+    return key
 
 
 def expectation(told: Any) -> Any:
