@@ -23,6 +23,13 @@ def test_checkpoints_are_listed_newest_first(ledger: clew.Ledger) -> None:
     assert session.info.entries == 5, "a checkpoint is no entry"
 
 
+def test_a_label_may_be_long(ledger: clew.Ledger) -> None:
+    session = ledger.create()
+    made = session.checkpoint("x" * 5000)
+    assert session.checkpoints() == [made]
+    assert made.label == "x" * 5000
+
+
 def test_a_checkpoint_of_an_empty_session_is_the_root(ledger: clew.Ledger) -> None:
     session = ledger.create()
     root = session.checkpoint()

@@ -172,7 +172,7 @@ class Compact(Request):
 class CheckpointRequest(Request):
     """A name for where the session stands now."""
 
-    label: Annotated[str, Meta(max_length=1000)] = ""
+    label: str = ""
 
 
 class DiffQuery(Request):
