@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import clew
 from clew import frames
+from clew.prices import Prices
 from clew.tracing import Call, ModelCall, Turn
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -40,3 +43,23 @@ def test_every_frame_has_its_place() -> None:
 
 def test_no_address_of_an_object_gets_in() -> None:
     assert " object at 0x" not in (PAGES / "library.md").read_text(encoding="utf-8")
+
+
+def test_what_the_page_on_tracing_shows_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (PAGES.parent / "tracing.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, space)  # what a reader would run
+    with space["ledger"] as ledger:
+        assert ledger.trace_failures == 0
+        assert {span.outcome for span in space["session"].spans()} == {"ok"}
+        (prices,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+        (tmp_path / "prices.json").write_text(prices)
+        assert Prices.load("prices.json").cost("acme", "my-model-latest", 1_000_000, 0) == 1.5
+        assert ledger.verify().ok
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("[('turn', 'turn', 'ok'), ('model', 'claude-sonnet-4-5', 'ok')")
+    assert told[1:] == ["{'a': 1, 'b': 2}", "{'mode': 'do'} 2"]
