@@ -328,9 +328,10 @@ def test_hostile_keys_are_just_keys(there: There) -> None:
             value = {"value": {key: key}}
             assert client.put(f"{base}/{quote(key, safe='')}", json=value).status_code == 200, key
         assert client.get(base).json()["config"] == {key: {key: key} for key in keys}
-        for query in ("status=x' or '1'='1", "agent=' or 1=1 --", "frontend=%27"):
+        for query in ("agent=' or 1=1 --", "frontend=%27"):
             assert client.get(f"/api/v1/sessions?{query}").json()["items"] == []
-        for query in ("order=1", "where=1", "limit=1%3Bdrop", "limit=0", "limit=99999"):
+        status = "status=x' or '1'='1"
+        for query in (status, "order=1", "where=1", "limit=1%3Bdrop", "limit=0", "limit=99999"):
             assert client.get(f"/api/v1/sessions?{query}").status_code == 422, query
 
 
