@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from typing import Any
+
 import pytest
 
 import clew
@@ -45,3 +49,32 @@ def test_a_reader_without_an_index_searches_the_log(url: str) -> None:
         found = ledger.search("zebra")
     assert [hit.seq for hit in found.hits] == [1]
     assert (found.index, found.behind, found.unseen) == ("behind", 1, 0)
+
+
+@pytest.mark.inside
+def test_what_is_erased_while_it_is_read_for_the_index_is_not_added_behind_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with clew.open(url) as ledger:
+        searcher = ledger._search
+        session = ledger.create()
+        session.append({"role": "user", "content": "zq9secret"})
+        read, erased = type(searcher)._documents, threading.Event()
+        added: list[int] = []
+
+        def slow(self: Any, *arguments: Any) -> Any:
+            found = read(self, *arguments)
+            if not erased.is_set():
+                erased.set()
+                eraser = threading.Thread(target=searcher.forget, args=([],))
+                eraser.start()
+                eraser.join(5)
+            added.append(found[3])
+            return found
+
+        monkeypatch.setattr(type(searcher), "_documents", slow)
+        ledger.reindex()
+        assert len(added) >= 2, "the batch that was read before the erasure was read again"
+        assert [hit.session for hit in ledger.search("zq9secret").hits] == [session.id]
+        ledger.erase(session.id)
+        assert ledger.search("zq9secret").hits == ()

@@ -81,6 +81,9 @@ class Searcher:
         self._database = ledger._database
         self._index: Index | None = None
         self._lock = threading.RLock()
+        self._adding = threading.Lock()
+        self._erasures = 0
+        """Counted, so that nothing that was read before one is added behind it."""
         self._dirty: set[int] = set()
         self._cursor = -1
         self._wake = threading.Event()
@@ -207,15 +210,21 @@ class Searcher:
 
     def _follow(self, key: int, done: int, polite: bool) -> Iterator[int]:
         while True:
+            erasures = self._erasures
             with self._database.read() as tx:
                 session = tx.one("session_by_key", session=key)
                 if session is None:
                     return
-                docs, newest, done, count = self._documents(tx, session, done, polite)
+                docs, newest, reached, count = self._documents(tx, session, done, polite)
                 if count == 0:
                     return
                 witness = Witness(newest, _print(tx, newest))
-            self.index().add(docs, {key: done}, witness)
+            with self._adding:
+                if self._erasures != erasures:
+                    continue  # some of what was read may be erased by now: it is read again
+                self.index().add(docs, {key: reached}, witness)
+            done = reached
+            self._forget_late(key, docs)
             yield count
             if count < BATCH:
                 return
@@ -250,10 +259,23 @@ class Searcher:
 
     def forget(self, entries: Iterable[int]) -> None:
         """Remove what was erased; leaves no residue. A damaged index is emptied instead."""
-        try:
-            self.index().forget(list(entries))
-        except IndexUnavailable:
-            self.index().clear()
+        with self._adding:
+            self._erasures += 1
+            try:
+                self.index().forget(list(entries))
+            except IndexUnavailable:
+                self.index().clear()
+
+    def _forget_late(self, key: int, docs: list[Doc]) -> None:
+        """What another process erased between the reading of a batch and its adding."""
+        with self._database.read() as tx:
+            session = tx.one("session_by_key", session=key)
+            if session is None or session[3] != "erased":
+                return
+            erased = {id for (id,) in tx.all("entry_erased", session=key)}
+        late = [doc.entry for doc in docs if doc.entry in erased]
+        if late:
+            self.forget(late)
 
     # --- answering ---
 

@@ -90,6 +90,8 @@ pass_setup = click.make_pass_decorator(Setup, ensure=True)
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value == "":
+        raise click.BadParameter("is empty: leave it out, or name one", context, parameter)
     if value:
         setattr(context.ensure_object(Setup), str(parameter.name), value)
 
