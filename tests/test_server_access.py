@@ -225,7 +225,9 @@ def furnish(ledger: clew.Ledger, project: str, word: str = "hello") -> Ids:
     session.append(call("c1"))
     span = session.start_span("tool", word, input={"word": word})
     token = ledger.create_token(f"{word} token", [Scope.ADMIN], project=project)
-    return Ids(project, session.id, "1", "key", made.id, span.id, token.info.id, f"owner-of-{project}")
+    return Ids(
+        project, session.id, "1", "key", made.id, span.id, token.info.id, f"owner-of-{project}"
+    )
 
 
 def _token(ledger: clew.Ledger, *scopes: str, project: str | None = None) -> str:

@@ -219,10 +219,11 @@ class Searcher:
                 if count == 0:
                     return
                 witness = Witness(newest, _print(tx, newest))
+            index = self.index()  # takes a lock of its own: never inside this one
             with self._adding:
                 if self._erasures != erasures:
                     continue  # some of what was read may be erased by now: it is read again
-                self.index().add(docs, {key: reached}, witness)
+                index.add(docs, {key: reached}, witness)
             done = reached
             self._forget_late(key, docs)
             yield count
@@ -259,12 +260,13 @@ class Searcher:
 
     def forget(self, entries: Iterable[int]) -> None:
         """Remove what was erased; leaves no residue. A damaged index is emptied instead."""
+        index = self.index()
         with self._adding:
             self._erasures += 1
             try:
-                self.index().forget(list(entries))
+                index.forget(list(entries))
             except IndexUnavailable:
-                self.index().clear()
+                index.clear()
 
     def _forget_late(self, key: int, docs: list[Doc]) -> None:
         """What another process erased between the reading of a batch and its adding."""
