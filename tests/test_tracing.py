@@ -866,6 +866,13 @@ def test_turns_that_begin_at_once_have_numbers_of_their_own(trace: clew.Session)
     assert {span.chat: span.turn for span in found if span.kind == "tool"} == numbers
 
 
+def test_a_name_that_no_database_holds_does_not_lose_the_call(trace: clew.Session) -> None:
+    with trace.turn().tool("na\x00me", {"a": 1}) as call:
+        call.output = "said"
+    span = trace.span(call.id)
+    assert (span.name, span.input, span.output) == ("na\ufffdme", {"a": 1}, "said")
+
+
 def test_what_yields_is_not_traced_as_if_it_had_run(trace: clew.Session) -> None:
     def stream() -> Any:
         yield 1

@@ -283,6 +283,7 @@ class Call:
                 runs.later(self._session, unit)
             return STAGES
         if stage == 0:
+            self.name = mended(str(self.name)) or self.kind
             self._sound({**self._values, **self._ended})  # finds out what it is
             names = ", ".join(sorted(self._dropped)) or "what was told"
             self._say_lost(what, error, f" of {names}")  # named, and never its value
