@@ -48,15 +48,20 @@ class Failed(Exception):
 # --- running the command line ------------------------------------------------------------
 
 
-def _process(words: list[str], *, capture: bool) -> subprocess.CompletedProcess[str]:
+def _environment() -> dict[str, str]:
+    """What a program of the demo is told: which ledger, and where Clew is."""
     environment = dict(os.environ, CLEW_DB=str(DATABASE))
     if importlib.util.find_spec("clew") is None:
         environment["PYTHONPATH"] = str(ROOT / "src")
+    return environment
+
+
+def _process(words: list[str], *, capture: bool) -> subprocess.CompletedProcess[str]:
     sys.stdout.flush()
     return subprocess.run(
         [sys.executable, "-c", RUN, *words],
         cwd=ROOT,
-        env=environment,
+        env=_environment(),
         text=True,
         encoding="utf-8",
         stdout=subprocess.PIPE if capture else None,
@@ -204,10 +209,7 @@ def back_to_earlier(session: Message) -> str:
 def live() -> None:
     """Run an agent that is killed in the middle of a tool call, and take its session up again."""
     chapter("An agent that records what it does (samples/agent.py), killed while it deploys:")
-    environment = dict(os.environ, CLEW_DB=str(DATABASE))
-    if importlib.util.find_spec("clew") is None:
-        environment["PYTHONPATH"] = str(ROOT / "src")
-    killed = subprocess.run([sys.executable, str(AGENT)], env=environment, check=False)
+    killed = subprocess.run([sys.executable, str(AGENT)], env=_environment(), check=False)
     if killed.returncode >= 0:
         raise Failed(f"samples/agent.py ended with {killed.returncode} and was to be killed")
     id = ask("sessions", "--limit", "1")[0]["id"][:16]
