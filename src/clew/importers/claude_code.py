@@ -5,7 +5,7 @@
     <root>/projects/<slug>/agent-<id>.jsonl                         a sub-agent before 2.1
 
 The slug is made from the working folder and is lossy, so the project comes from the records.
-The format is undocumented; what is known of it stands in `docs/importers.md`.
+The format is undocumented; what is known of it stands in `docs/formats/`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
     <home>/session_index.jsonl                                            names given to threads
 
 Any of them may be compressed (`.jsonl.zst`). The program is open source; what is known of its
-files stands in `docs/importers.md`.
+files stands in `docs/formats/`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
     <home>/tmp/<slug>/chats/session-<time>-<id>.json       one document, before 0.39
     <home>/tmp/<slug>/.project_root, <home>/projects.json  which project a slug is
 
-The program is open source; what is known of its files stands in `docs/importers.md`.
+The program is open source; what is known of its files stands in `docs/formats/`.
 """
 
 from __future__ import annotations

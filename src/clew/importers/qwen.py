@@ -4,7 +4,7 @@
     <home>/projects/<slug>/subagents/<session>/agent-<id>.jsonl
     <home>/tmp/<hash>/chats/<session>.jsonl          earlier versions
 
-The program is open source; what is known of its files stands in `docs/importers.md`.
+The program is open source; what is known of its files stands in `docs/formats/`.
 """
 
 from __future__ import annotations
