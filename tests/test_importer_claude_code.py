@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -17,10 +16,10 @@ from hypothesis import strategies as st
 
 from clew import importers, shapes
 from clew.canonical import parse
-from clew.errors import Invalid
 from clew.importers import claude_code, jsonl
 from clew.importers.claude_records import decode
 from clew.model import Kind, Origin, Record, Text, ToolResult, Unknown
+from importer_kit import ImporterPromises
 
 REPO = Path(__file__).parent.parent
 GOLDEN = REPO / "tests" / "golden" / "claude_code"
@@ -58,126 +57,10 @@ def line(number: int = 1, **more: Any) -> bytes:
     return json.dumps(value | more).encode()
 
 
-def shown(value: Any) -> Any:
-    """A struct as JSON, without what is at its default."""
-    if isinstance(value, msgspec.Struct):
-        defaults = type(value).__struct_defaults__
-        fields = type(value).__struct_fields__
-        by_name = dict(zip(fields[len(fields) - len(defaults) :], defaults, strict=True))
-        kept = {name: getattr(value, name) for name in fields}
-        return {
-            name: shown(each)
-            for name, each in kept.items()
-            if name not in by_name or by_name[name] != each
-        }
-    if isinstance(value, tuple | list):
-        return [
-            {"part": type(each).__name__} | shown(each)
-            if isinstance(each, msgspec.Struct) and type(each).__name__ != "Record"
-            else shown(each)
-            for each in value
-        ]
-    return value
-
-
-# --- golden files ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.stem)
-def test_a_golden_file_reads_as_expected(path: Path) -> None:
-    data = path.read_bytes()
-    records, origin, consumed = read(path)
-    found = {"origin": shown(origin), "consumed": consumed, "records": []}
-    for record in records:
-        row = shown(record)
-        if record.kind is Kind.MESSAGE:
-            message = shown(decode(parse(body(data, record))))
-            row["message"] = {key: message[key] for key in message if key != "time_ms"}
-        found["records"].append(row)
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    expected = path.with_suffix(".expected.json")
-    if os.environ.get("CLEW_REGENERATE"):
-        expected.write_text(text, encoding="utf-8")
-    assert text == expected.read_text(encoding="utf-8")
-
-
-# --- growth ------------------------------------------------------------------------------
-
-
-def read_in_pieces(path: Path, cuts: list[int], *, resume: bool, last: bool) -> list[Record]:
-    """Read a file as if it had grown to each cut in turn."""
-    data = path.read_bytes()
-    reader = claude_code.open(path)
-    records: list[Record] = []
-    at = 0
-    for cut in [*cuts, len(data)]:
-        if resume:
-            reader = claude_code.open(path, reader.state())
-            at = reader.consumed
-        records += reader.feed(data[at:cut], at, last=last or cut == len(data))
-        at = cut
-    return records
-
-
-@pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.stem)
-def test_a_file_cut_at_every_byte_gives_the_same_records(path: Path) -> None:
-    whole = read(path)[0]
-    for cut in range(path.stat().st_size + 1):
-        assert read_in_pieces(path, [cut], resume=True, last=True) == whole, cut
-
-
-@given(data=st.data(), resume=st.booleans(), last=st.booleans())
-@settings(max_examples=150, deadline=None)
-def test_a_file_that_grows_in_any_steps_gives_the_same_records(
-    data: st.DataObject, resume: bool, last: bool
-) -> None:
-    path = data.draw(st.sampled_from(INPUTS))
-    size = path.stat().st_size
-    cuts = sorted(data.draw(st.lists(st.integers(0, size), max_size=12)))
-    assert read_in_pieces(path, cuts, resume=resume, last=last) == read(path)[0]
-
-
-@given(
-    pieces=st.lists(
-        st.sampled_from([line(1), line(2), b"\n", b"\x00", b" ", b"{", b'"', b"\\", b"x", b"}"]),
-        max_size=12,
-    ),
-    cut=st.integers(0, 400),
-)
-@settings(max_examples=400, deadline=None)
-def test_any_wreckage_reads_the_same_in_two_steps_and_keeps_every_byte(
-    pieces: list[bytes], cut: int
-) -> None:
-    data = b"".join(pieces)
-    whole = claude_code.open(Path("x.jsonl"))
-    records = whole.feed(data, 0, last=True)
-    grown = claude_code.open(Path("x.jsonl"))
-    first = grown.feed(data[:cut], 0, last=True)
-    again = claude_code.open(Path("x.jsonl"), grown.state())
-    assert first + again.feed(data[again.consumed :], again.consumed, last=True) == records
-    covered = {at for each in records for at in range(each.start, each.start + each.length)}
-    for at, byte in enumerate(data[: whole.consumed]):
-        assert at in covered or byte in b"\n\t\r ", at
-    assert len(covered) == sum(each.length for each in records), "records overlap"
-
-
-def test_a_gap_between_chunks_is_refused() -> None:
-    reader = claude_code.open(Path("x.jsonl"))
-    reader.feed(line(1)[:10], 0)
-    with pytest.raises(Invalid, match=r"byte 12 .* 10 comes next"):
-        reader.feed(b"...", 12)
-
-
-@pytest.mark.parametrize("state", [b"", b"\xff", b"{}", b'{"version": 1}', b"[]"])
-def test_a_foreign_state_is_refused(state: bytes) -> None:
-    with pytest.raises(Invalid, match="no state"):
-        claude_code.open(Path("x.jsonl"), state)
-
-
-def test_the_state_of_another_version_is_refused() -> None:
-    state = claude_code.open(Path("x.jsonl")).state().replace(b'"version":1', b'"version":99', 1)
-    with pytest.raises(Invalid, match="version 99"):
-        claude_code.open(Path("x.jsonl"), state)
+class TestPromises(ImporterPromises):
+    importer = claude_code
+    files = INPUTS
+    wreck = (line(1), line(2))
 
 
 # --- damage ------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 from collections import Counter
@@ -23,6 +22,7 @@ from clew.errors import Invalid
 from clew.importers import codex, codex_records, packed
 from clew.importers.codex_records import decode
 from clew.model import Kind, Origin, Record, Text, Thinking, ToolResult, Unknown
+from importer_kit import ImporterPromises, read_in_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,37 +117,13 @@ def words(messages: Any) -> list[str]:
     return [each.text for each in messages if each.text and not each.meta and each.role != "tool"]
 
 
-def shown(value: Any) -> Any:
-    """A struct as JSON, without what is at its default."""
-    if isinstance(value, msgspec.Struct):
-        fields = msgspec.structs.fields(type(value))
-        kept = {field.name: getattr(value, field.name) for field in fields}
-        shorter = {f.name for f in fields if kept[f.name] == f.default}
-        return {name: shown(each) for name, each in kept.items() if name not in shorter}
-    if isinstance(value, tuple | list):
-        return [{"part": type(each).__name__} | shown(each) for each in value]
-    return value
-
-
 # --- golden files ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.stem[8:18] + path.stem[-3:])
-def test_a_golden_file_reads_as_expected(path: Path) -> None:
-    data = path.read_bytes()
-    records, origin, consumed = read(path)
-    found = {"origin": shown(origin), "consumed": consumed, "records": []}
-    for record in records:
-        row = shown(record)
-        if record.kind in (Kind.MESSAGE, Kind.COMPACTION):
-            message = shown(decode(parse(body(data, record))))
-            row["message"] = {key: message[key] for key in message if key != "time_ms"}
-        found["records"].append(row)
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    expected = path.with_suffix(".expected.json")
-    if os.environ.get("CLEW_REGENERATE"):
-        expected.write_text(text, encoding="utf-8")
-    assert text == expected.read_text(encoding="utf-8")
+class TestPromises(ImporterPromises):
+    importer = codex
+    files = INPUTS
+    wreck = (said("user", "x"), event("task_started", 1, turn_id="t"))
 
 
 def test_every_kind_of_call_has_its_result() -> None:
@@ -504,38 +480,6 @@ def test_a_summary_holds_no_injected_context_and_nothing_twice() -> None:
 # --- growth ------------------------------------------------------------------------------
 
 
-def read_in_pieces(path: Path, cuts: list[int], *, resume: bool, last: bool) -> list[Record]:
-    """Read a file as if it had grown to each cut in turn."""
-    data = path.read_bytes()
-    reader = codex.open(path)
-    records: list[Record] = []
-    at = 0
-    for cut in [*cuts, len(data)]:
-        if resume:
-            reader = codex.open(path, reader.state())
-            at = reader.consumed
-        records += reader.feed(data[at:cut], at, last=last or cut == len(data))
-        at = cut
-    return records
-
-
-@pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.stem[8:18] + path.stem[-3:])
-def test_a_file_cut_at_every_byte_gives_the_same_records(path: Path) -> None:
-    whole = read(path)[0]
-    for cut in range(path.stat().st_size + 1):
-        assert read_in_pieces(path, [cut], resume=True, last=True) == whole, cut
-
-
-@given(data=st.data(), resume=st.booleans(), last=st.booleans())
-@settings(max_examples=100, deadline=None)
-def test_a_file_that_grows_in_any_steps_gives_the_same_records(
-    data: st.DataObject, resume: bool, last: bool
-) -> None:
-    path = data.draw(st.sampled_from(INPUTS))
-    cuts = sorted(data.draw(st.lists(st.integers(0, path.stat().st_size), max_size=12)))
-    assert read_in_pieces(path, cuts, resume=resume, last=last) == read(path)[0]
-
-
 def facts(found: clew.Session) -> list[tuple[Any, ...]]:
     """What a session holds, whatever its id."""
     rows = []
@@ -571,18 +515,6 @@ def test_a_ledger_that_grows_with_a_file_is_that_of_the_whole_file(
             assert [str(m.text) for m in found.history()] == shape
             assert grown.source_bytes(found.id)[str(grown_file)] == data
             assert grown.verify().ok
-
-
-@pytest.mark.parametrize("state", [b"", b"\xff", b"{}", b"[]"])
-def test_a_foreign_state_is_refused(state: bytes) -> None:
-    with pytest.raises(Invalid, match="no state"):
-        codex.open(Path("x.jsonl"), state)
-
-
-def test_the_state_of_another_version_is_refused() -> None:
-    state = codex.open(Path("x.jsonl")).state().replace(b'"version":1', b'"version":99', 1)
-    with pytest.raises(Invalid, match="version 99"):
-        codex.open(Path("x.jsonl"), state)
 
 
 # --- damage ------------------------------------------------------------------------------
@@ -972,9 +904,9 @@ def test_recorded_files_that_grow_give_the_same_records(fixtures_dir: Path) -> N
     for path in codex.discover(fixtures_dir / "codex"):
         size = path.stat().st_size
         cuts = sorted(chance.randrange(size) for _ in range(7))
-        whole = read(path)[0]
-        assert read_in_pieces(path, cuts, resume=True, last=True) == whole, path
-        assert read_in_pieces(path, cuts, resume=False, last=False) == whole, path
+        whole = read(path)
+        assert read_in_pieces(codex, path, cuts, resume=True, last=True) == whole, path
+        assert read_in_pieces(codex, path, cuts, resume=False, last=False) == whole, path
 
 
 def test_the_threads_that_codex_wrote_are_those_of_its_own_index(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +15,9 @@ from hypothesis import strategies as st
 import clew
 from clew import importers, rules, shapes
 from clew.canonical import parse
-from clew.errors import Invalid
 from clew.importers import claude_code, gemini_cli, qwen
-from clew.model import Kind, Record, Text, ToolResult, Unknown
+from clew.model import Kind, Record, ToolResult
+from importer_kit import ImporterPromises
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,13 +29,11 @@ GOLDEN = {"gemini-cli": HERE / "golden" / "gemini_cli", "qwen": HERE / "golden" 
 AGENTS: dict[str, Importer] = {"gemini-cli": gemini_cli, "qwen": qwen}
 FIXTURES = HERE.parent.parent / "shared" / "fixtures"
 CASES = [(agent, path) for agent, m in AGENTS.items() for path in m.discover(GOLDEN[agent])]
-NAMES = [f"{agent}-{path.stem[:18]}{path.suffix}" for agent, path in CASES]
 PROVIDERS = ("anthropic", "openai-chat", "openai-responses", "gemini")
 MEMORY = "sqlite:///:memory:"
 SESSION = "5f0c1b1e-0000-4000-8000-{:012d}"
 
 importers.register_decoders()
-golden = pytest.mark.parametrize(("agent", "path"), CASES, ids=NAMES)
 
 
 @pytest.fixture
@@ -109,69 +105,27 @@ def texts(messages: Sequence[clew.Message]) -> list[str]:
     return [message.text for message in messages]
 
 
-def everything(session: clew.Session) -> list[tuple[Any, ...]]:
-    """What a session holds, whatever its id."""
-
-    def plain(meta: dict[str, Any]) -> str:
-        return json.dumps(meta, sort_keys=True).replace(session.id, "self")
-
-    return [(e.kind, e.role, e.body, plain(e.meta), e.time_ms) for e in session.entries()]
-
-
-def shown(value: Any) -> Any:
-    """A struct as JSON, without what is at its default."""
-    if isinstance(value, msgspec.Struct):
-        names = type(value).__struct_fields__
-        defaults = type(value).__struct_defaults__
-        by_name = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
-        kept = {name: getattr(value, name) for name in names}
-        plain = {n: shown(v) for n, v in kept.items() if n not in by_name or by_name[n] != v}
-        is_part = isinstance(value, Text | Unknown) or hasattr(value, "call_id")
-        return {"part": type(value).__name__, **plain} if is_part else plain
-    return [shown(each) for each in value] if isinstance(value, tuple | list) else value
-
-
 # --- golden files --------------------------------------------------------------------------
 
-
-@golden
-def test_a_golden_file_reads_as_expected(agent: str, path: Path) -> None:
-    data = path.read_bytes()
-    reader = AGENTS[agent].open(path)
-    records = reader.feed(data, 0, last=True)
-    rows = []
-    for record in records:
-        row = shown(record)
-        if record.kind in (Kind.MESSAGE, Kind.COMPACTION):
-            message = shown(decode(data, record))
-            row["message"] = {key: message[key] for key in message if key != "time_ms"}
-        rows.append(row)
-    found = {"origin": shown(reader.origin), "consumed": reader.consumed, "records": rows}
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    expected = HERE / "golden" / "gemini_cli_expected" / f"{agent}-{path.stem}.txt"
-    if os.environ.get("CLEW_REGENERATE"):
-        expected.parent.mkdir(exist_ok=True)
-        expected.write_text(text, encoding="utf-8")
-    assert text == expected.read_text(encoding="utf-8")
+WRECK = (lines([said("a", "x")])[:-1], lines([{"$set": {"messages": [said("b", "y")]}}]))
 
 
-@golden
-def test_a_file_is_given_back_byte_for_byte_and_adds_nothing_twice(
-    store: clew.Ledger, agent: str, path: Path, tmp_path: Path
-) -> None:
-    file = tmp_path / path.name
-    file.write_bytes(path.read_bytes())
-    report = store.import_from(file)
-    assert (report.sessions_new, report.added) == (1, report.records)
-    (info,) = store.sessions(spawned=True)
-    assert info.agent == agent
-    assert store.source_bytes(info.id) == {str(file): path.read_bytes()}
-    before = everything(store.get(info.id))
-    assert store.import_from(file).unchanged == 1
-    file.write_bytes(b"\n" + path.read_bytes())
-    again = store.import_from(file)
-    assert (again.added, again.known) == (0, report.records), "read anew, nothing is new"
-    assert everything(store.get(info.id)) == before
+class AgentPromises(ImporterPromises):
+    def expected(self, path: Path) -> Path:
+        name = f"{self.importer.name}-{path.stem}.txt"
+        return HERE / "golden" / "gemini_cli_expected" / name
+
+
+class TestGeminiPromises(AgentPromises):
+    importer = gemini_cli
+    files = tuple(path for agent, path in CASES if agent == "gemini-cli")
+    wreck = WRECK
+
+
+class TestQwenPromises(AgentPromises):
+    importer = qwen
+    files = tuple(path for agent, path in CASES if agent == "qwen")
+    wreck = WRECK
 
 
 @pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
@@ -188,107 +142,6 @@ def test_the_golden_files_on_both_databases(ledger: clew.Ledger, agent: str) -> 
     again = ledger.import_from(GOLDEN[agent])
     assert (again.unchanged, again.added) == (report.files, 0)
     assert ledger.verify().ok
-
-
-# --- growth --------------------------------------------------------------------------------
-
-
-@golden
-def test_a_file_cut_at_every_byte_gives_the_same_records(agent: str, path: Path) -> None:
-    data = path.read_bytes()
-    whole = read(agent, path)
-    for cut in range(len(data) + 1):
-        first = AGENTS[agent].open(path)
-        records = first.feed(data[:cut], 0, last=True)
-        then = AGENTS[agent].open(path, first.state())
-        records += then.feed(data[then.consumed :], then.consumed, last=True)
-        assert records == whole, cut
-
-
-@given(data=st.data(), resume=st.booleans())
-@settings(max_examples=60, deadline=None)
-def test_a_file_that_grows_in_any_steps_gives_the_same_records(
-    data: st.DataObject, resume: bool
-) -> None:
-    agent, path = data.draw(st.sampled_from(CASES))
-    content = path.read_bytes()
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=12)))
-    reader = AGENTS[agent].open(path)
-    records: list[Record] = []
-    at = 0
-    for cut in [*cuts, len(content)]:
-        if resume:
-            reader = AGENTS[agent].open(path, reader.state())
-            at = reader.consumed
-        records += reader.feed(content[at:cut], at, last=cut == len(content))
-        at = cut
-    assert records == read(agent, path)
-
-
-@golden
-def test_any_split_of_a_growing_file_gives_the_same_ledger(
-    store: clew.Ledger, agent: str, path: Path, tmp_path: Path
-) -> None:
-    whole = path.read_bytes()
-    file = tmp_path / path.name
-    file.write_bytes(whole)
-    store.import_from(file)
-    (info,) = store.sessions(spawned=True)
-    one = store.get(info.id)
-    chance = random.Random(len(whole))
-    with clew.open(MEMORY, search=False) as grown:
-        for cut in [*sorted(chance.sample(range(400, len(whole)), 6)), len(whole)]:
-            file.write_bytes(whole[:cut])
-            grown.import_from(file, importer=agent)
-        (again,) = grown.sessions(spawned=True)
-        other = grown.get(again.id)
-        assert everything(other) == everything(one)
-        assert [m.parts for m in other.history()] == [m.parts for m in one.history()]
-        assert [m.parts for m in other.context()] == [m.parts for m in one.context()]
-        assert (again.title, again.imported_from) == (info.title, info.imported_from)
-        assert len(other.moves()) == len(one.moves())
-        assert grown.usage() == store.usage()
-        assert grown.source_bytes(again.id) == {str(file): whole}
-        assert grown.verify().ok
-
-
-WRECK = [lines([said("a", "x")])[:-1], lines([{"$set": {"messages": [said("b", "y")]}}])]
-
-
-@given(
-    pieces=st.lists(
-        st.sampled_from([*WRECK, b"\n", b"\x00", b" ", b"{", b'"', b"\\", b"x", b"}"]), max_size=12
-    ),
-    cut=st.integers(0, 400),
-)
-@settings(max_examples=150, deadline=None)
-def test_any_wreckage_reads_the_same_in_two_steps_and_keeps_every_byte(
-    pieces: list[bytes], cut: int
-) -> None:
-    data = b"".join(pieces)
-    whole = gemini_cli.open(Path("x.jsonl"))
-    records = whole.feed(data, 0, last=True)
-    grown = gemini_cli.open(Path("x.jsonl"))
-    first = grown.feed(data[:cut], 0, last=True)
-    again = gemini_cli.open(Path("x.jsonl"), grown.state())
-    assert first + again.feed(data[again.consumed :], again.consumed, last=True) == records
-    covered = {at for each in records for at in range(each.start, each.start + each.length)}
-    for at, byte in enumerate(data[: whole.consumed]):
-        assert at in covered or byte in b"\n\t\r ", at
-
-
-@pytest.mark.parametrize("agent", AGENTS)
-@pytest.mark.parametrize("state", [b"", b"\xff", b"{}", b'{"version": 1}', b"[]"])
-def test_a_foreign_state_is_refused(agent: str, state: bytes) -> None:
-    with pytest.raises(Invalid, match="no state"):
-        AGENTS[agent].open(Path("x.jsonl"), state)
-
-
-@pytest.mark.parametrize("agent", AGENTS)
-def test_the_state_of_another_version_is_refused(agent: str) -> None:
-    state = json.loads(AGENTS[agent].open(Path("x.jsonl")).state()) | {"version": 99}
-    with pytest.raises(Invalid, match="of version 99"):
-        AGENTS[agent].open(Path("x.jsonl"), json.dumps(state).encode())
 
 
 # --- Gemini's patches ----------------------------------------------------------------------

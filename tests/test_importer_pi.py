@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +16,10 @@ from hypothesis import strategies as st
 import clew
 from clew import importers, rules, shapes
 from clew.canonical import parse
-from clew.errors import Invalid
 from clew.importers import openclaw, pi
 from clew.importers.pi_records import decode
 from clew.model import Image, Kind, Origin, Reason, Record, Text, Thinking, ToolResult, Unknown
+from importer_kit import ImporterPromises
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,75 +112,13 @@ def texts(messages: Sequence[clew.Message]) -> list[str]:
     return [message.text for message in messages]
 
 
-def everything(session: clew.Session) -> list[tuple[Any, ...]]:
-    """What a session holds, whatever its id."""
-
-    def plain(meta: dict[str, Any]) -> str:
-        return json.dumps(meta, sort_keys=True).replace(session.id, "self")
-
-    return [(e.kind, e.role, e.body, plain(e.meta), e.time_ms) for e in session.entries()]
-
-
-def shown(value: Any) -> Any:
-    """A struct as JSON, without what is at its default."""
-    if isinstance(value, msgspec.Struct):
-        defaults = type(value).__struct_defaults__
-        fields = type(value).__struct_fields__
-        by_name = dict(zip(fields[len(fields) - len(defaults) :], defaults, strict=True))
-        kept = {name: getattr(value, name) for name in fields}
-        return {
-            name: shown(each)
-            for name, each in kept.items()
-            if name not in by_name or by_name[name] != each
-        }
-    if isinstance(value, tuple | list):
-        return [
-            {"part": type(each).__name__} | shown(each)
-            if isinstance(each, msgspec.Struct)
-            else shown(each)
-            for each in value
-        ]
-    return value
-
-
 # --- golden files --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.stem)
-def test_a_golden_file_reads_as_expected(path: Path) -> None:
-    data = path.read_bytes()
-    records, origin, consumed = read(path)
-    found = {"origin": shown(origin), "consumed": consumed, "records": []}
-    for record in records:
-        row = shown(record)
-        if record.kind in (Kind.MESSAGE, Kind.COMPACTION):
-            message = shown(decode(parse(body(data, record))))
-            row["message"] = {key: message[key] for key in message if key != "time_ms"}
-        found["records"].append(row)
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    expected = path.with_suffix(".expected.json")
-    if os.environ.get("CLEW_REGENERATE"):
-        expected.write_text(text, encoding="utf-8")
-    assert text == expected.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.stem)
-def test_a_file_is_given_back_byte_for_byte_and_adds_nothing_twice(
-    store: clew.Ledger, path: Path, tmp_path: Path
-) -> None:
-    file = tmp_path / path.name
-    file.write_bytes(path.read_bytes())
-    report = store.import_from(file)
-    assert (report.sessions_new, report.added) == (1, report.records)
-    (info,) = store.sessions()
-    assert (info.agent, info.project) == ("pi", "/srv/orchard")
-    assert store.source_bytes(info.id) == {str(file): path.read_bytes()}
-    before = everything(store.get(info.id))
-    assert store.import_from(file).unchanged == 1
-    file.write_bytes(b"\n" + path.read_bytes())
-    again = store.import_from(file)
-    assert (again.added, again.known) == (0, report.records), "read anew, nothing is new"
-    assert everything(store.get(info.id)) == before
+class TestPromises(ImporterPromises):
+    importer = pi
+    files = INPUTS
+    wreck = (lines([said("a1", None, 1, "x")])[:-1], lines([said("a2", "a1", 2, "y")]))
 
 
 @pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
@@ -198,110 +134,6 @@ def test_the_golden_files_on_both_databases(ledger: clew.Ledger) -> None:
     assert (again.unchanged, again.added) == (report.files, 0)
     found = ledger.search('"One and two were said"')
     assert [hit.kind for hit in found.hits] == ["system"], "a summary can be searched for"
-
-
-# --- growth --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.stem)
-def test_a_file_cut_at_every_byte_gives_the_same_records(path: Path) -> None:
-    data = path.read_bytes()
-    whole = read(path)[0]
-    for cut in range(len(data) + 1):
-        first = pi.open(path)
-        records = first.feed(data[:cut], 0, last=True)
-        then = pi.open(path, first.state())
-        records += then.feed(data[then.consumed :], then.consumed, last=True)
-        assert records == whole, cut
-
-
-@given(data=st.data(), resume=st.booleans())
-@settings(max_examples=100, deadline=None)
-def test_a_file_that_grows_in_any_steps_gives_the_same_records(
-    data: st.DataObject, resume: bool
-) -> None:
-    path = data.draw(st.sampled_from(INPUTS))
-    content = path.read_bytes()
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=12)))
-    reader = pi.open(path)
-    records: list[Record] = []
-    at = 0
-    for cut in [*cuts, len(content)]:
-        if resume:
-            reader = pi.open(path, reader.state())
-            at = reader.consumed
-        records += reader.feed(content[at:cut], at, last=cut == len(content))
-        at = cut
-    assert records == read(path)[0]
-
-
-@pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("seed", range(3))
-def test_any_split_of_a_growing_file_gives_the_same_ledger(
-    store: clew.Ledger, path: Path, seed: int, tmp_path: Path
-) -> None:
-    whole = path.read_bytes()
-    store.import_from(path)
-    (info,) = store.sessions()
-    one = store.get(info.id)
-    file = tmp_path / path.name
-    chance = random.Random(seed * 1000 + len(whole))
-    with clew.open(MEMORY, search=False) as grown:
-        for cut in [*sorted(chance.sample(range(300, len(whole)), 5)), len(whole)]:
-            file.write_bytes(whole[:cut])
-            grown.import_from(file)
-        (again,) = grown.sessions()
-        other = grown.get(again.id)
-        assert everything(other) == everything(one)
-        assert [m.parts for m in other.history()] == [m.parts for m in one.history()]
-        assert [m.parts for m in other.context()] == [m.parts for m in one.context()]
-        assert (again.title, again.imported_from) == (info.title, info.imported_from)
-        assert len(other.moves()) == len(one.moves())
-        assert len(other.checkpoints()) == len(one.checkpoints())
-        assert grown.usage() == store.usage()
-        assert grown.source_bytes(again.id) == {str(file): whole}
-        assert grown.verify().ok
-
-
-@given(
-    pieces=st.lists(
-        st.sampled_from(
-            [
-                *(lines([said("a1", None, 1, "x")])[:-1], lines([said("a2", "a1", 2, "y")])),
-                *(b"\n", b"\x00", b" ", b"{", b'"', b"\\", b"x", b"}"),
-            ]
-        ),
-        max_size=12,
-    ),
-    cut=st.integers(0, 400),
-)
-@settings(max_examples=200, deadline=None)
-def test_any_wreckage_reads_the_same_in_two_steps_and_keeps_every_byte(
-    pieces: list[bytes], cut: int
-) -> None:
-    data = b"".join(pieces)
-    whole = pi.open(Path("x.jsonl"))
-    records = whole.feed(data, 0, last=True)
-    grown = pi.open(Path("x.jsonl"))
-    first = grown.feed(data[:cut], 0, last=True)
-    again = pi.open(Path("x.jsonl"), grown.state())
-    assert first + again.feed(data[again.consumed :], again.consumed, last=True) == records
-    covered = {at for each in records for at in range(each.start, each.start + each.length)}
-    for at, byte in enumerate(data[: whole.consumed]):
-        assert at in covered or byte in b"\n\t\r ", at
-    assert len(covered) == sum(each.length for each in records), "records overlap"
-
-
-@pytest.mark.parametrize("state", [b"", b"\xff", b"{}", b'{"version": 1}', b"[]"])
-def test_a_foreign_state_is_refused(state: bytes) -> None:
-    with pytest.raises(Invalid, match="no state"):
-        pi.open(Path("x.jsonl"), state)
-
-
-def test_the_state_of_another_version_is_refused() -> None:
-    state = pi.open(Path("x.jsonl")).state().replace(b'"version":1', b'"version":99', 1)
-    with pytest.raises(Invalid, match="version 99"):
-        pi.open(Path("x.jsonl"), state)
 
 
 # --- the tree ------------------------------------------------------------------------------

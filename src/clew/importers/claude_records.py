@@ -17,6 +17,7 @@ import msgspec
 
 from clew.errors import Invalid
 from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
+from clew.importers.state import State, load
 from clew.model import (
     JSON,
     Kind,
@@ -73,9 +74,7 @@ _WRAPPED = re.compile(r"\s*(?:<[a-z][a-z-]*>|\[Request interrupted)")
 """How text begins that the program wrote in the person's name."""
 
 
-class _State(msgspec.Struct):
-    version: int
-    consumed: int
+class _State(State):
     origin: Origin
     placed: bool
     title: str | None
@@ -126,15 +125,7 @@ class ClaudeReader(JsonlReader):
     @classmethod
     def resume(cls, state: bytes) -> Self:
         """A reader that goes on where `state` stopped. Raises `Invalid` for a foreign one."""
-        try:
-            known = msgspec.json.decode(state, type=_State)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Invalid(f"this is no state of a Claude Code reader ({error})") from None
-        if known.version != STATE_VERSION:
-            raise Invalid(
-                f"the reader's state is of version {known.version}, this one writes "
-                f"{STATE_VERSION}: read the source from its start"
-            )
+        known = load(state, _State, STATE_VERSION, "Claude Code")
         reader = cls(known.origin, title=known.title)
         reader._consumed = known.consumed
         reader._placed, reader._titled = known.placed, known.titled

@@ -13,7 +13,6 @@ from typing import Final, Self
 
 import msgspec
 
-from clew.errors import Invalid
 from clew.importers.claude_records import TITLE_CHARS_MAX, text, time_ms
 from clew.importers.codex_records import (
     FORMAT,
@@ -26,6 +25,7 @@ from clew.importers.codex_records import (
     usage_of,
 )
 from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
+from clew.importers.state import State, load
 from clew.model import JSON, Kind, Origin, Reason, Record, Usage
 
 STATE_VERSION: Final = 1
@@ -38,15 +38,13 @@ COPY_MS = 1000
 _STARTS: Final = frozenset({"task_started", "turn_started"})
 
 
-class _State(msgspec.Struct):
+class _State(State):
     """All that a reader knows beside its place."""
 
     origin: Origin
     rollout: str
     """The id of this file: that of its thread, or its own behind a revert."""
     index_title: str | None = None
-    version: int = STATE_VERSION
-    consumed: int = 0
     begun: bool = False
     section: str | None = None
     """The thread whose records follow: the parent's, in a copy."""
@@ -60,10 +58,10 @@ class _State(msgspec.Struct):
     titled: bool = False
     tip: str | None = None
     before_turn: str | None = None
-    prompts: list[str | None] = []
+    prompts: list[str | None] = msgspec.field(default_factory=list)
     """For each prompt that still counts, the record that its turn follows."""
     provider: str | None = None
-    total: dict[str, int] = {}
+    total: dict[str, int] = msgspec.field(default_factory=dict)
     exact: bool = False
     context: int = 0
 
@@ -74,20 +72,12 @@ class CodexReader(JsonlReader):
     def __init__(self, origin: Origin, rollout: str, *, title: str | None = None) -> None:
         super().__init__()
         self.origin = origin
-        self._s = _State(origin, rollout, title)
+        self._s = _State(STATE_VERSION, 0, origin, rollout, title)
 
     @classmethod
     def resume(cls, state: bytes) -> Self:
         """A reader that goes on where `state` stopped. Raises `Invalid` for a foreign one."""
-        try:
-            known = msgspec.json.decode(state, type=_State)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Invalid(f"this is no state of a Codex reader ({error})") from None
-        if known.version != STATE_VERSION:
-            raise Invalid(
-                f"the reader's state is of version {known.version}, this one writes "
-                f"{STATE_VERSION}: read the source from its start"
-            )
+        known = load(state, _State, STATE_VERSION, "Codex")
         reader = cls(known.origin, known.rollout)
         reader._s = known
         reader._consumed = known.consumed

@@ -7,7 +7,6 @@ from typing import Final, Self
 import msgspec
 
 from clew.canonical import content_id
-from clew.errors import Invalid
 from clew.importers.claude_records import TITLE_CHARS_MAX, text, time_ms
 from clew.importers.gemini_records import (
     CALLS,
@@ -30,6 +29,7 @@ from clew.importers.gemini_records import (
     usage_of,
 )
 from clew.importers.jsonl import LINE_BYTES_MAX, RAW, JsonlReader, Piece, raw_record
+from clew.importers.state import State, load
 from clew.model import JSON, Kind, Origin, Reason, Record
 from clew.names import mended
 
@@ -38,9 +38,7 @@ ROOT: Final = ""
 RANK_PROMPT, RANK_SUMMARY = 1, 2
 
 
-class _State(msgspec.Struct):
-    version: int
-    consumed: int
+class _State(State):
     origin: Origin
     document: bool
     identified: bool
@@ -77,15 +75,7 @@ class GeminiReader(JsonlReader):
     @classmethod
     def resume(cls, state: bytes) -> Self:
         """A reader that goes on where `state` stopped. Raises `Invalid` for a foreign one."""
-        try:
-            known = msgspec.json.decode(state, type=_State)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Invalid(f"this is no state of a Gemini CLI reader ({error})") from None
-        if known.version != STATE_VERSION:
-            raise Invalid(
-                f"the reader's state is of version {known.version}, this one writes "
-                f"{STATE_VERSION}: read the source from its start"
-            )
+        known = load(state, _State, STATE_VERSION, "Gemini CLI")
         reader = cls(known.origin, document=known.document)
         reader._consumed = known.consumed
         reader._identified, reader._titled = known.identified, known.titled
@@ -140,7 +130,7 @@ class GeminiReader(JsonlReader):
         """White space around a whole document belongs to it."""
         lead = len(line) - len(line.lstrip()) if self._document else 0
         taken = super()._tail(line[lead:], at + lead, records)
-        if self._document and taken:
+        if self._document and (taken or lead == len(line)):
             return len(line) - len(line[lead + taken :].lstrip())
         return taken
 

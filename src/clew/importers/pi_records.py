@@ -11,15 +11,14 @@ before and after. Source: `session-manager.ts` and `messages.ts` of pi-coding-ag
 
 from __future__ import annotations
 
-import zlib
 from typing import Final, NamedTuple, Self
 
 import msgspec
 
 from clew.canonical import canonical, content_id
-from clew.errors import Invalid
 from clew.importers.claude_records import TITLE_CHARS_MAX, text, time_ms
 from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
+from clew.importers.state import State, load, pack, unpack
 from clew.model import (
     JSON,
     File,
@@ -94,9 +93,7 @@ class Told(msgspec.Struct):
     causes: dict[str, Cause] = {}
 
 
-class _State(msgspec.Struct):
-    version: int
-    consumed: int
+class _State(State):
     origin: Origin
     titled: bool
     header: str | None
@@ -164,26 +161,16 @@ class PiReader(JsonlReader):
     @classmethod
     def resume(cls, state: bytes, told: Told | None = None) -> Self:
         """A reader that goes on where `state` stopped. Raises `Invalid` for a foreign one."""
-        try:
-            known = msgspec.json.decode(state, type=_State)
-            keys = msgspec.json.decode(zlib.decompress(known.keys), type=dict[str, str])
-        except (msgspec.DecodeError, UnicodeDecodeError, zlib.error) as error:
-            raise Invalid(f"this is no state of a pi reader ({error})") from None
-        if known.version != STATE_VERSION:
-            raise Invalid(
-                f"the reader's state is of version {known.version}, this one writes "
-                f"{STATE_VERSION}: read the source from its start"
-            )
+        known = load(state, _State, STATE_VERSION, "pi")
         reader = cls(known.origin, told)
         reader._consumed = known.consumed
         reader._titled, reader._header = known.titled, known.header
         reader._linear, reader._count = known.linear, known.count
-        reader._tip, reader._keys = known.tip, keys
+        reader._tip, reader._keys = known.tip, unpack(known.keys, "pi")
         return reader
 
     def state(self) -> bytes:
         """See `Reader.state`. The ids of all entries are in it: any may be gone back to."""
-        keys = zlib.compress(msgspec.json.encode(self._keys), 1)
         return msgspec.json.encode(
             _State(
                 STATE_VERSION,
@@ -194,7 +181,7 @@ class PiReader(JsonlReader):
                 self._linear,
                 self._count,
                 self._tip,
-                keys,
+                pack(self._keys),
             )
         )
 

@@ -7,7 +7,6 @@ another than the newest message goes back to that one.
 
 from __future__ import annotations
 
-import zlib
 from typing import Final, Self
 
 import msgspec
@@ -16,6 +15,7 @@ from clew.canonical import canonical, content_id
 from clew.errors import Invalid
 from clew.importers.claude_records import TITLE_CHARS_MAX, text, time_ms
 from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
+from clew.importers.state import State, load, pack, unpack
 from clew.model import JSON, Kind, Message, Origin, Part, Reason, Record, Text, ToolResult, Usage
 from clew.names import mended
 from clew.shapes import gemini
@@ -44,9 +44,7 @@ _NOT_TYPED: Final = frozenset({"goal_control", "goal_runtime", "system"})
 _COMPRESSION: Final = "chat_compression"
 
 
-class _State(msgspec.Struct):
-    version: int
-    consumed: int
+class _State(State):
     origin: Origin
     identified: bool
     titled: bool
@@ -94,25 +92,16 @@ class QwenReader(JsonlReader):
     @classmethod
     def resume(cls, state: bytes) -> Self:
         """A reader that goes on where `state` stopped. Raises `Invalid` for a foreign one."""
-        try:
-            known = msgspec.json.decode(state, type=_State)
-            places = msgspec.json.decode(zlib.decompress(known.places), type=dict[str, str])
-        except (msgspec.DecodeError, UnicodeDecodeError, zlib.error) as error:
-            raise Invalid(f"this is no state of a Qwen Code reader ({error})") from None
-        if known.version != STATE_VERSION:
-            raise Invalid(
-                f"the reader's state is of version {known.version}, this one writes "
-                f"{STATE_VERSION}: read the source from its start"
-            )
+        known = load(state, _State, STATE_VERSION, "Qwen Code")
         reader = cls(known.origin)
         reader._consumed = known.consumed
         reader._identified, reader._titled = known.identified, known.titled
-        reader._tip, reader._head, reader._places = known.tip, known.head, places
+        reader._tip, reader._head = known.tip, known.head
+        reader._places = unpack(known.places, "Qwen Code")
         return reader
 
     def state(self) -> bytes:
         """See `Reader.state`. The place of every record is in it: any may be gone back to."""
-        places = zlib.compress(msgspec.json.encode(self._places), 1)
         return msgspec.json.encode(
             _State(
                 STATE_VERSION,
@@ -122,7 +111,7 @@ class QwenReader(JsonlReader):
                 self._titled,
                 self._tip,
                 self._head,
-                places,
+                pack(self._places),
             )
         )
 
