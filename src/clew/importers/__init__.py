@@ -10,32 +10,37 @@ from clew.importers import (
     claude_records,
     codex,
     codex_records,
+    copilot_cli,
+    copilot_records,
     gemini_cli,
     gemini_records,
+    openai_agents,
     openclaw,
     pi,
     pi_records,
     qwen,
     qwen_records,
 )
-from clew.importers.base import Importer, Reader
+from clew.importers.base import Importer, Reader, Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["IMPORTERS", "Importer", "Reader", "identify", "register_decoders"]
+__all__ = ["IMPORTERS", "Importer", "Reader", "Store", "identify", "register_decoders"]
 
-IMPORTERS: Final[dict[str, Importer]] = {
+IMPORTERS: Final[dict[str, Importer | Store]] = {
     "claude-code": claude_code,
     "codex": codex,
     "pi": pi,
     "openclaw": openclaw,
     "gemini-cli": gemini_cli,
     "qwen": qwen,
+    "copilot-cli": copilot_cli,
+    "openai-agents": openai_agents,
 }
 
 
-def identify(path: Path) -> Importer | None:
+def identify(path: Path) -> Importer | Store | None:
     """The importer whose file this is; `None` when it is nobody's."""
     return next((each for each in IMPORTERS.values() if each.identify(path)), None)
 
@@ -49,3 +54,5 @@ def register_decoders() -> None:
     shapes.register_decoder(gemini_records.CALLS, gemini_records.decode_calls)
     shapes.register_decoder(gemini_records.RESULTS, gemini_records.decode_results)
     shapes.register_decoder(qwen_records.FORMAT, qwen_records.decode)
+    shapes.register_decoder(openai_agents.FORMAT, openai_agents.decode)
+    shapes.register_decoder(copilot_records.FORMAT, copilot_records.decode)
