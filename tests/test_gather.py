@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import clew
-from clew import gather, rules
+from clew import gather, rules, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -230,7 +230,7 @@ def test_the_size_of_batches_and_frames_changes_nothing(
     store.import_from(path)
     monkeypatch.setattr(gather, "BATCH_BYTES", batch)
     monkeypatch.setattr(gather, "CHUNK_BYTES", max(batch // 3, 7))
-    monkeypatch.setattr(gather, "FRAME_BYTES", max(batch // 2, 10))
+    monkeypatch.setattr(source, "FRAME_BYTES", max(batch // 2, 10))
     with clew.open(MEMORY, search=False) as small:
         small.import_from(path)
         (one,), (other,) = store.sessions(), small.sessions()
@@ -546,7 +546,7 @@ def test_an_import_that_dies_between_batches_goes_on(
     file = _write(tmp_path / "s.jsonl", _chat(*"abcdefgh"))
     monkeypatch.setattr(gather, "BATCH_BYTES", 1)
     monkeypatch.setattr(gather, "CHUNK_BYTES", 300)
-    original, stored = gather._store, 0
+    original, stored = gather.store, 0
 
     def store_three(*args: Any) -> None:
         nonlocal stored
@@ -555,11 +555,11 @@ def test_an_import_that_dies_between_batches_goes_on(
             raise KeyboardInterrupt
         original(*args)
 
-    monkeypatch.setattr(gather, "_store", store_three)
+    monkeypatch.setattr(gather, "store", store_three)
     with pytest.raises(KeyboardInterrupt):
         store.import_from(file)
     assert 0 < len(_said(store, "s")) < 8
-    monkeypatch.setattr(gather, "_store", original)
+    monkeypatch.setattr(gather, "store", original)
     store.import_from(file)
     assert _said(store, "s") == [f"says {name}" for name in "abcdefgh"]
     assert store.source_bytes(_session(store, "s").id) == {str(file): file.read_bytes()}
@@ -662,7 +662,7 @@ def test_two_imports_of_the_same_files_at_once(
         _write(folder / f"{name}.jsonl", _chat(*(f"{name}{n}" for n in range(6)), session=name))
     monkeypatch.setattr(gather, "BATCH_BYTES", batch)
     monkeypatch.setattr(gather, "CHUNK_BYTES", 300)
-    original = gather._store
+    original = gather.store
     others: list[Any] = []
 
     def store_second(*args: Any) -> None:
@@ -672,7 +672,7 @@ def test_two_imports_of_the_same_files_at_once(
                 others[0] = other.import_from(folder)
         original(*args)
 
-    monkeypatch.setattr(gather, "_store", store_second)
+    monkeypatch.setattr(gather, "store", store_second)
     mine, (theirs,) = ledger.import_from(folder), others
     assert (theirs.sessions_new, theirs.added) == (2, 12)
     assert (mine.sessions_new, mine.added, mine.unchanged) == (0, 0, 1)
@@ -690,7 +690,7 @@ def test_two_imports_in_two_threads(ledger: clew.Ledger, url: str, tmp_path: Pat
         _write(folder / f"{number}.jsonl", _chat(*names, session=str(number)))
     start = threading.Barrier(2)
 
-    def run() -> gather.Imported:
+    def run() -> source.Imported:
         with clew.open(url, search=False) as mine:
             start.wait()
             return mine.import_from(folder)

@@ -23,7 +23,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import clew
-from clew import gather, watching
+from clew import gather, source, watching
 from clew.cli import main, services
 from clew.cli.options import Setup
 from clew.db import Settings
@@ -229,10 +229,12 @@ def test_a_file_that_vanishes_while_it_is_looked_at_is_no_news(
     gone = _history(tmp_path, "t", "x")
     take = gather.take_file
 
-    def late(ledger: clew.Ledger, work: gather.Work, report: gather.Imported) -> None:
+    def late(
+        ledger: clew.Ledger, work: source.Work, report: source.Imported
+    ) -> list[source.Taken]:
         if work.path == gone:
             gone.unlink()
-        take(ledger, work, report)
+        return take(ledger, work, report)
 
     monkeypatch.setattr(gather, "take_file", late)
     found = Watcher(store, [tmp_path]).round()
@@ -261,7 +263,7 @@ def test_an_unreadable_file_is_told_once_and_read_later(
 def _failing(monkeypatch: pytest.MonkeyPatch, bad: Path, tries: list[Path]) -> None:
     begin = gather._begin
 
-    def broken(ledger: Any, work: gather.Work, file: Any, report: Any) -> Any:
+    def broken(ledger: Any, work: source.Work, file: Any, report: Any) -> Any:
         if work.path == bad:
             tries.append(bad)
             raise PermissionError(13, "Permission denied", str(bad))

@@ -16,7 +16,8 @@ import msgspec
 from clew import canonical, shapes
 from clew.errors import Invalid
 from clew.log import Draft
-from clew.model import JSON, Kind, Message, ToolResult
+from clew.model import JSON, Kind
+from clew.shapes.base import entry_role
 
 TIME_MS_MAX = 253_402_300_799_999
 """The last millisecond of the year 9999."""
@@ -68,17 +69,6 @@ def _checked_time(time_ms: object) -> int:
             "as int(datetime.timestamp() * 1000) does"
         )
     return time_ms
-
-
-def entry_role(message: Message) -> str:
-    """The role that the log files a message under: results are `tool`, whoever carries them,
-    and text that no person typed is `context`.
-    """
-    if message.parts and all(type(part) is ToolResult for part in message.parts):
-        return "tool"
-    if message.meta and message.role == "user":
-        return "context"
-    return message.role
 
 
 def own_draft(kind: Kind, body: JSON, *, role: str | None = None, **meta: JSON) -> Draft:

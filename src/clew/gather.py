@@ -1,32 +1,45 @@
 """Gather: bring foreign histories into the ledger, once, whole, and as they grow.
 
-A source is read from where it was left. Its raw bytes go into compressed frames, so that the
-file can be given back byte for byte; each record becomes an entry whose body *is* a byte range
-of a frame. One batch is one transaction: frames, entries, tokens and the place to go on at, so
-that a crash leaves the state before a batch or after it. A source that shrank or was rewritten
-is read anew as another generation; what is known already is not added again, and nothing that
-came from it is ever removed.
+A file is read from where it was left, batch by batch (`clew.source`). One that shrank or was
+rewritten is read anew as another generation; what is known already is not added again, and
+nothing that came from it is ever removed. A file that holds many sessions is a store, and is
+read by `clew.threads`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import zstandard
 
-from clew import canonical, importers
+from clew import importers
 from clew.db import Tx
-from clew.errors import ClewError, Conflict, Damaged, Invalid, NotFound, Stale
+from clew.errors import Damaged, Invalid, NotFound
 from clew.importers import packed
-from clew.intake import LATER, Intake, Overtaken, Piece, link_spawned
+from clew.importers.base import Store
+from clew.intake import Intake, Piece, link_spawned
 from clew.log import unpack
 from clew.model import Kind
 from clew.names import mended
+from clew.source import (
+    BATCH_BYTES,
+    ERASED,
+    UNSAID,
+    Batch,
+    Imported,
+    Note,
+    Taken,
+    Work,
+    count,
+    cut_frames,
+    source_name,
+    spared,
+    store,
+)
+from clew.threads import take_store
 
 if TYPE_CHECKING:
     from clew.importers.base import Importer, Reader
@@ -34,43 +47,8 @@ if TYPE_CHECKING:
     from clew.session import Session
 
 CHUNK_BYTES = 1024 * 1024
-BATCH_BYTES = 4 * 1024 * 1024
-"""So much of a source goes into one transaction."""
 HELD_BYTES_MAX = 64 * 1024 * 1024
 """A file that says nothing for so long is taken as it is."""
-FRAME_BYTES = 256 * 1024
-FRAME_LEVEL = 3
-NOT_ALL_READ = -1
-"""In place of a source's time while there is more to read."""
-
-TORN = "bytes of an incomplete record"
-UNSAID = "nothing is said in it yet: read when there is"
-EMPTY = "it holds no records yet"
-"""What is told of a source that its agent is still writing: the ends of notes."""
-
-
-class Note(msgspec.Struct, frozen=True):
-    """Something odd in a source, and where: nothing is skipped without one."""
-
-    path: str
-    offset: int | None
-    text: str
-
-
-class Imported(msgspec.Struct):
-    """What an import did. `bytes` counts what was read of the sources; `known` the records
-    that the ledger held already.
-    """
-
-    files: int = 0
-    unchanged: int = 0
-    sessions_new: int = 0
-    sessions_grown: int = 0
-    records: int = 0
-    added: int = 0
-    known: int = 0
-    bytes: int = 0
-    notes: list[Note] = []
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -81,25 +59,6 @@ class Progress(msgspec.Struct, frozen=True):
     bytes: int
     bytes_total: int
     path: str
-
-
-class Work(msgspec.Struct):
-    """A source to read, and the size and time it had when it was looked at."""
-
-    importer: Importer
-    path: Path
-    size: int
-    mtime_ns: int
-
-
-class _Batch(msgspec.Struct):
-    """What one transaction stores."""
-
-    pieces: list[Piece] = []
-    frames: list[tuple[int, bytes]] = []
-    bytes: int = 0
-    last: bool = False
-    """True when the source ends here for now."""
 
 
 def gather(
@@ -125,26 +84,19 @@ def gather(
     return report
 
 
-def take_file(ledger: Ledger, work: Work, report: Imported) -> None:
-    """One bad file, or a session that takes no more, must not cost the others. What is wrong
-    with the ledger itself is raised.
+def take_file(ledger: Ledger, work: Work, report: Imported) -> list[Taken]:
+    """Bring in what is new of a file. One bad file, or a session that takes no more, must not
+    cost the others. What is wrong with the ledger itself is raised.
     """
-    try:
-        _import_file(ledger, work, report)
-        return
-    except Overtaken as error:
-        report.unchanged += 1
-        text = f"left alone: {error}"
-    except (OSError, Invalid, Conflict, NotFound, Stale) as error:
-        text = f"not read: {error}"
-    except ClewError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a hostile file brings about
-        text = f"not read: {type(error).__name__}: {error}"
-    report.notes.append(Note(source_name(work.path), None, mended(text)))
+    if isinstance(work.importer, Store):
+        return take_store(ledger, work, report)
+    taken = Taken(work.name, None, 0, new=False, settled=False)
+    with spared(work, report):
+        taken = _import_file(ledger, work, report)
+    return [taken]
 
 
-def _find(root: Path, name: str | None) -> Iterator[tuple[Importer, Path]]:
+def _find(root: Path, name: str | None) -> Iterator[tuple[Importer | Store, Path]]:
     if not root.exists():
         raise NotFound(f"{root} does not exist: name a file or folder with histories")
     chosen = importers.IMPORTERS
@@ -169,9 +121,11 @@ def _find(root: Path, name: str | None) -> Iterator[tuple[Importer, Path]]:
 
 
 def _changed(
-    ledger: Ledger, found: Iterator[tuple[Importer, Path]], report: Imported
+    ledger: Ledger, found: Iterator[tuple[Importer | Store, Path]], report: Imported
 ) -> list[Work]:
-    """The sources that are new or have another size or time than when they were read."""
+    """The files that are new or have another size or time than when they were read. A store
+    is always looked into: it knows by itself what changed.
+    """
     seen: dict[str, dict[str, tuple[int, int]]] = {}
     works = []
     for importer, path in found:
@@ -186,46 +140,41 @@ def _changed(
         except OSError as error:
             report.notes.append(Note(source_name(path), None, f"not read: {error}"))
             continue
-        if known.get(source_name(path)) == (status.st_size, status.st_mtime_ns):
+        if isinstance(importer, Store):
+            works.append(Work(importer, path, status.st_size, status.st_mtime_ns))
+        elif known.get(source_name(path)) == (status.st_size, status.st_mtime_ns):
             report.unchanged += 1
         else:
             works.append(Work(importer, path, status.st_size, status.st_mtime_ns))
     return works
 
 
-def source_name(path: Path) -> str:
-    """The name under which the ledger knows a source."""
-    # Ten times as fast as Path.resolve, and links stay as named. A source that its agent has
-    # compressed stays the source that it was.
-    return mended(packed.plain_name(os.path.abspath(path)))  # noqa: PTH100
-
-
-def _import_file(ledger: Ledger, work: Work, report: Imported) -> None:
+def _import_file(ledger: Ledger, work: Work, report: Imported) -> Taken:
+    settled = False
     with packed.opened(work.path) as file:
         intake, reader, hasher = _begin(ledger, work, file, report)
         file.seek(reader.consumed)
         try:
-            held, waits = _Batch(), False
+            held, waits = Batch(), False
             for read, tail in _batches(file, reader, hasher):
                 waits = _held_back(intake, reader, held, read)
                 if waits:
                     continue
-                batch, held = held, _Batch()
+                batch, held = held, Batch()
                 if reader.origin.native_id and intake.refused(reader.origin):
-                    note = "it was erased here and is not brought back"
-                    report.notes.append(Note(source_name(work.path), None, note))
-                    return
-                _store(ledger, work, intake, reader, (batch, tail, hasher.digest()), report)
-                report.bytes += batch.bytes
-                report.records += len(batch.pieces)
+                    report.notes.append(Note(work.name, None, ERASED))
+                    break
+                store(ledger, work, intake, reader, (batch, tail, hasher.digest()), report)
+                settled = batch.last and intake.source is not None
             if waits:
-                report.notes.append(Note(source_name(work.path), None, UNSAID))
+                report.notes.append(Note(work.name, None, UNSAID))
         finally:
             # Batches that were stored count, whatever became of the one behind them.
-            _count(work, intake, report)
+            taken = count(work, intake, report, settled=settled)
+    return taken
 
 
-def _held_back(intake: Intake, reader: Reader, held: _Batch, batch: _Batch) -> bool:
+def _held_back(intake: Intake, reader: Reader, held: Batch, batch: Batch) -> bool:
     """Add a batch to those that wait; true while all of them must. A session is not made
     before its project is known or something is said, and something of its own: read in pieces
     or at once, a file gives the same.
@@ -245,26 +194,12 @@ def _held_back(intake: Intake, reader: Reader, held: _Batch, batch: _Batch) -> b
     )
 
 
-def _count(work: Work, intake: Intake, report: Imported) -> None:
-    intake.reset()
-    report.sessions_new += intake.created
-    report.sessions_grown += bool(intake.added and not intake.created)
-    report.added += intake.added
-    report.known += intake.known
-    name = source_name(work.path)
-    report.notes += [Note(name, at, text) for at, text in intake.notes if text != LATER]
-    later = [at for at, text in intake.notes if text == LATER]
-    if later:
-        # A file that was rewritten throughout has as many of them as records.
-        text = LATER if len(later) == 1 else f"{LATER}, and {len(later) - 1:,} records behind it"
-        report.notes.append(Note(name, later[0], text))
-
-
 def _begin(
     ledger: Ledger, work: Work, file: object, report: Imported
 ) -> tuple[Intake, Reader, hashlib._Hash]:
-    """Go on where the source was left; from the start when it is new or was rewritten."""
-    name = source_name(work.path)
+    """Go on where the file was left; from the start when it is new or was rewritten."""
+    assert not isinstance(work.importer, Store)  # noqa: S101 - the caller asked
+    name = work.name
     with ledger._database.read() as tx:
         row = tx.one("source_get", importer=work.importer.name, path=name)
     hasher = hashlib.sha256()
@@ -288,7 +223,7 @@ def _begin(
         if bytes(checked):
             report.notes.append(
                 Note(
-                    source_name(work.path),
+                    work.name,
                     None,
                     "it was rewritten since: read again from its start",
                 )
@@ -309,10 +244,10 @@ def _hash_prefix(file: object, size: int, hasher: hashlib._Hash) -> None:
         left -= len(chunk)
 
 
-def _batches(file: object, reader: Reader, hasher: hashlib._Hash) -> Iterator[tuple[_Batch, bytes]]:
+def _batches(file: object, reader: Reader, hasher: hashlib._Hash) -> Iterator[tuple[Batch, bytes]]:
     """Read on to the end; gives batches with the tail that is not complete yet."""
     at, pending = reader.consumed, b""
-    batch, frame_start, frame = _Batch(), at, bytearray()
+    batch, frame_start, frame = Batch(), at, bytearray()
     while True:
         chunk: bytes = file.read(CHUNK_BYTES)  # type: ignore[attr-defined]
         last = not chunk
@@ -327,7 +262,7 @@ def _batches(file: object, reader: Reader, hasher: hashlib._Hash) -> Iterator[tu
         for record in records:
             start = record.start - before
             batch.pieces.append(Piece(record, raw[start : start + record.length]))
-        frame_start = _cut_frames(batch, records, frame, raw, frame_start, last=last)
+        frame_start = cut_frames(batch, records, frame, raw, frame_start, last=last)
         if last or batch.bytes >= BATCH_BYTES:
             if not last and frame:
                 batch.frames.append((frame_start, bytes(frame)))
@@ -335,90 +270,9 @@ def _batches(file: object, reader: Reader, hasher: hashlib._Hash) -> Iterator[tu
                 frame.clear()
             batch.last = last
             yield batch, pending
-            batch = _Batch()
+            batch = Batch()
         if last:
             return
-
-
-def _cut_frames(
-    batch: _Batch,
-    records: Sequence[object],
-    frame: bytearray,
-    raw: bytes,
-    frame_start: int,
-    *,
-    last: bool,
-) -> int:
-    """Add raw bytes to the frame in hand and cut it where a record ends. A record never lies
-    across two frames, since what is taken at once ends behind a record.
-    """
-    offset = 0
-    base = frame_start + len(frame)
-    for record in records:
-        end = record.start + record.length - base  # type: ignore[attr-defined]
-        if len(frame) + end - offset >= FRAME_BYTES:
-            frame += raw[offset:end]
-            offset = end
-            batch.frames.append((frame_start, bytes(frame)))
-            frame_start += len(frame)
-            frame.clear()
-    frame += raw[offset:]
-    if last and frame:
-        batch.frames.append((frame_start, bytes(frame)))
-        frame_start += len(frame)
-        frame.clear()
-    return frame_start
-
-
-def _store(
-    ledger: Ledger,
-    work: Work,
-    intake: Intake,
-    reader: Reader,
-    read: tuple[_Batch, bytes, bytes],
-    report: Imported,
-) -> None:
-    batch, tail, checked = read
-    if not batch.frames and not tail and intake.source is None:
-        report.notes.append(Note(source_name(work.path), None, EMPTY))
-        return
-    packer = zstandard.ZstdCompressor(level=FRAME_LEVEL)
-    frames = [
-        {
-            "start": start,
-            "bytes": len(raw),
-            "digest": canonical.content_id(raw),
-            "body": packer.compress(raw),
-        }
-        for start, raw in batch.frames
-    ]
-    whole = batch.last
-    note = f"ends in {len(tail)} {TORN}" if tail and whole else None
-    progress = {
-        "size": work.size,
-        "read_to": reader.consumed,
-        # An import that dies here must not take the source for read the next time.
-        "mtime_ns": work.mtime_ns if whole else NOT_ALL_READ,
-        "checked": checked,
-        "tail": tail,
-        "state": reader.state(),
-        "note": note,
-        "updated_ms": canonical.now_ms(),
-    }
-    intake.prepare(batch.pieces, reader.origin, work.mtime_ns // 1_000_000)
-
-    def unit(tx: Tx) -> None:
-        intake.take(tx, reader.origin)
-        if frames:
-            tx.many("frame_add", [{"source": intake.source, **frame} for frame in frames])
-        tx.run("source_read", source=intake.source, **progress)
-
-    ledger._run(unit, intake.session or 0)
-    intake.stored(reader.consumed)
-    if intake.session and ledger._searcher is not None:
-        ledger._searcher.wrote(intake.session)
-    if note:
-        report.notes.append(Note(source_name(work.path), reader.consumed, note))
 
 
 def source_bytes(ledger: Ledger, session: Session) -> dict[str, bytes]:

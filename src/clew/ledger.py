@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from clew.access import NewToken, TokenInfo
     from clew.erase import Erased
     from clew.frames import AnyFrame
-    from clew.gather import Imported
     from clew.live import Live
     from clew.prices import Prices
     from clew.retention import Collected, Rule
     from clew.searching import Searcher
+    from clew.source import Imported
     from clew.stats import Stats, UsageRow
     from clew.trajectories import Exported
     from clew.verify import Report

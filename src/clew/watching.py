@@ -22,9 +22,10 @@ import msgspec
 
 from clew import gather, importers
 from clew.errors import Invalid, NotFound, Unavailable
-from clew.gather import Imported, Note, Work, source_name
+from clew.importers.base import Store
 from clew.intake import link_spawned
 from clew.names import mended
+from clew.source import EMPTY, NOT_ALL_READ, TORN, UNSAID, Imported, Note, Taken, Work, source_name
 
 if TYPE_CHECKING:
     from clew.importers.base import Importer
@@ -98,7 +99,7 @@ class _Wanted(msgspec.Struct):
 class _Place:
     """One root of one importer, and which of the files there are histories."""
 
-    def __init__(self, importer: Importer, root: Path) -> None:
+    def __init__(self, importer: Importer | Store, root: Path) -> None:
         self.importer = importer
         self.root = root
         self.found: list[str] = []
@@ -109,6 +110,18 @@ class _Place:
         self._left_out: set[str] = set()
         """Look like histories, and the importer leaves them out."""
         self._surveyed: float | None = None
+
+    def mark(self, name: str) -> Mark | None:
+        """How a history is now; `None` when it is gone. Of a store all that belongs to it counts:
+        a database's log, the files of a folder.
+        """
+        if not isinstance(self.importer, Store):
+            return self.marks.get(name)
+        inside = os.path.join(name, "")  # noqa: PTH118
+        parts = [self.marks[each] for each in (name, f"{name}-wal") if each in self.marks]
+        if not parts:
+            parts = [mark for each, mark in self.marks.items() if each.startswith(inside)]
+        return (sum(p[0] for p in parts), max(p[1] for p in parts)) if parts else None
 
     def look(self, now: float) -> None:
         """See what is there. First bytes are read only of files that are new or have changed,
@@ -225,9 +238,10 @@ class Watcher:
         present: dict[Key, tuple[_Place, str, Mark]] = {}
         for place in places:
             for name in place.found:
-                if name in place.marks:
+                mark = place.mark(name)
+                if mark is not None:
                     key = (place.importer.name, source_name(Path(name)))
-                    present.setdefault(key, (place, name, place.marks[name]))
+                    present.setdefault(key, (place, name, mark))
         found.files = len(present)
         self._forget(present.keys())
         open_ = [
@@ -242,7 +256,7 @@ class Watcher:
             if read == mark:
                 self._done[key] = mark
                 continue
-            halfway = read is None or read[0] > mark[0] or read[1] == gather.NOT_ALL_READ
+            halfway = read is None or read[0] > mark[0] or read[1] == NOT_ALL_READ
             size = mark[0] if halfway or read is None else mark[0] - read[0]
             work = Work(importer, Path(name), *mark)
             wanted.append(_Wanted(key, work, read is not None, size))
@@ -269,22 +283,20 @@ class Watcher:
 
     def _take(self, want: _Wanted, found: Round) -> None:
         report = Imported()
-        gather.take_file(self._ledger, want.work, report)
+        taken = gather.take_file(self._ledger, want.work, report)
         self._unlinked |= report.sessions_new > 0
         found.bytes += report.bytes
-        with self._ledger._database.read() as tx:
-            source = tx.one("source_get", importer=want.key[0], path=want.key[1])
-            row = source and tx.one("session_by_key", session=source[2])
         mark = (want.work.size, want.work.mtime_ns)
-        if source is not None and (source[4], source[6]) == mark:
+        if all(each.settled for each in taken):
             self._done[want.key] = mark
             self._tried.pop(want.key, None)
             self._told.pop(want.key, None)
         else:
             self._try_later(want.key, mark)
-        if row and report.added:
-            with contextlib.suppress(NotFound):  # erased already
-                found.changes.append(self._change(str(row[2]), want.key[1], report))
+        for each in taken:
+            if each.added and each.session is not None:
+                with contextlib.suppress(NotFound):  # erased already
+                    found.changes.append(self._change(each))
         overtaken = report.unchanged > 0
         if not overtaken and want.work.path.exists():
             found.notes += self._news(want.key, report.notes)
@@ -296,17 +308,20 @@ class Watcher:
             delay = min(before.delay * 2, RETRY_SECONDS_MAX)
         self._tried[key] = _Tried(mark, time.monotonic() + delay, delay)
 
-    def _change(self, session: str, path: str, report: Imported) -> Change:
-        info = self._ledger.get(session).info
-        new = report.sessions_new > 0
-        return Change(info.id, info.agent, info.project, info.title, path, report.added, new)
+    def _change(self, taken: Taken) -> Change:
+        with self._ledger._database.read() as tx:
+            row = tx.one("session_by_key", session=taken.session)
+        info = self._ledger.get(str(row[2]) if row else "").info
+        return Change(
+            info.id, info.agent, info.project, info.title, taken.name, taken.added, taken.new
+        )
 
     def _news(self, key: Key, notes: Sequence[Note]) -> list[Note]:
         """The notes that were not told before, without what is usual while an agent writes."""
         told = self._told.setdefault(key, set())
         news = []
         for note in notes:
-            usual = note.text.endswith((gather.TORN, gather.UNSAID, gather.EMPTY))
+            usual = note.text.endswith((TORN, UNSAID, EMPTY))
             if not usual and note.text not in told:
                 told.add(note.text)
                 news.append(note)

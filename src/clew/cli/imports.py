@@ -14,8 +14,9 @@ from clew.cli import output
 from clew.cli.options import Setup, setup
 
 if TYPE_CHECKING:
-    from clew.gather import Imported, Progress
+    from clew.gather import Progress
     from clew.ledger import Ledger
+    from clew.source import Imported
 
 NOTES_SHOWN = 10
 
@@ -58,8 +59,8 @@ def _own_roots(agent: str | None) -> list[Path]:
 
 
 def _nothing_found(setup: Setup) -> None:
-    from clew.gather import Imported
     from clew.importers import IMPORTERS
+    from clew.source import Imported
 
     output.say(
         f"No histories were found where {', '.join(sorted(IMPORTERS))} keeps them. "
@@ -71,7 +72,7 @@ def _nothing_found(setup: Setup) -> None:
 
 def _gather(ledger: Ledger, roots: list[Path], agent: str | None) -> Imported:
     from clew.errors import NotFound
-    from clew.gather import Imported
+    from clew.source import Imported
 
     total = Imported()
     for root in roots:

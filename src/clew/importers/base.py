@@ -9,10 +9,13 @@ A caller that finds a source shrunk or rewritten opens it afresh, without a stat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from clew.model import Origin, Record
@@ -63,4 +66,97 @@ class Importer(Protocol):
     def open(self, path: Path, state: bytes | None = None) -> Reader:
         """A reader from the start, or from where `state` stopped. Raises `Invalid` for a
         state that another version wrote: the source is then read again from its start.
+        """
+
+
+class Thread(msgspec.Struct, frozen=True):
+    """One session in a store. `name` is unique in it and stays; `mark` are two numbers of which
+    one changes whenever anything of the session does (a count and a newest time, say).
+    """
+
+    name: str
+    mark: tuple[int, int]
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One thing that a thread holds now, in the order of the conversation.
+
+    `key` is the source's own id of it, unique in the thread and stable. `body` is a JSON object
+    on one line: what the source says, all of it. `after` is the key of the item that it follows,
+    `""` the root; `None` is the item before it in the list. An `open` item is still being
+    written: it and what is behind it wait. One that stands `aside` is not in the conversation
+    (what is known of the session itself, its usage). `note` says why it was not understood: it is
+    kept and not read.
+    """
+
+    key: str
+    body: bytes
+    after: str | None = None
+    open: bool = False
+    aside: bool = False
+    note: str | None = None
+
+
+class ThreadReader(Protocol):
+    """Reads one thread; what it gives is appended to what it gave before."""
+
+    origin: Origin
+    """What is known about the session so far."""
+
+    waits: bool
+    """True when an item that is still being written ended the last reading."""
+
+    @property
+    def consumed(self) -> int:
+        """How many bytes it gave so far: those are the thread's raw stream."""
+
+    def take(self, items: Iterable[Item]) -> Iterator[tuple[bytes, list[Record]]]:
+        """Of all that the thread holds now, what is new or changed: the bytes that are appended
+        to the stream, and the records whose ranges lie in them.
+        """
+
+    def state(self) -> bytes:
+        """Everything that `Store.open` needs to go on, between two pairs that `take` gives."""
+
+
+class Look(Protocol):
+    """A store, opened for reading. Nothing of it is held between two calls: whoever writes it is
+    never kept waiting by a slow reader.
+    """
+
+    def threads(self) -> Iterable[Thread]:
+        """Its sessions: parents before what they spawned, originals before copies."""
+
+    def items(self, thread: str) -> Iterable[Item]:
+        """All that a thread holds now."""
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Histories of one agent of which a file, or a folder, holds many: a database, a document.
+
+    Things in it may change in place or go away; the ledger keeps what it saw.
+    """
+
+    name: str
+    """See `Importer.name`."""
+
+    formats: tuple[str, ...]
+    """See `Importer.formats`."""
+
+    def roots(self, home: Path, env: Mapping[str, str]) -> list[Path]:
+        """See `Importer.roots`."""
+
+    def identify(self, path: Path) -> bool:
+        """See `Importer.identify`. A folder may be a store too."""
+
+    def discover(self, root: Path) -> Iterator[Path]:
+        """See `Importer.discover`."""
+
+    def look(self, path: Path) -> AbstractContextManager[Look]:
+        """Open a store for reading. Raises `Invalid` for one that cannot be read."""
+
+    def open(self, path: Path, thread: str, state: bytes | None = None) -> ThreadReader:
+        """A reader of one thread, from nothing or from where `state` stopped. Raises `Invalid`
+        for a state that another version wrote: the thread is then read again from nothing.
         """

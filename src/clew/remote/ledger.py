@@ -33,8 +33,8 @@ from clew.verify import Report
 
 if TYPE_CHECKING:
     from clew.frames import AnyFrame
-    from clew.gather import Imported
     from clew.remote.following import Stream
+    from clew.source import Imported
     from clew.trajectories import Exported
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from clew.errors import Invalid
-from clew.model import JSON, File, Image, Message, ToolCall, Unknown, Usage
+from clew.model import JSON, File, Image, Message, ToolCall, ToolResult, Unknown, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,3 +186,14 @@ def may_replay(message: Message, shape: str, model: str | None) -> bool:
 def call_names(messages: Sequence[Message]) -> dict[str, ToolCall]:
     """The calls of messages whose ids `unique_ids` made unique."""
     return {part.id: part for message in messages for part in message.tool_calls}
+
+
+def entry_role(message: Message) -> str:
+    """The role that the log files a message under: results are `tool`, whoever carries them,
+    and text that no person typed is `context`.
+    """
+    if message.parts and all(type(part) is ToolResult for part in message.parts):
+        return "tool"
+    if message.meta and message.role == "user":
+        return "context"
+    return message.role
