@@ -195,7 +195,7 @@ def _finished(turns: list[dict[str, JSON]]) -> list[dict[str, JSON]]:
 
 def _assistant_blocks(message: Message, model: str | None) -> Iterator[JSON]:
     replay = base.may_replay(message, NAME, model)
-    raw = _server_blocks(message) if message.format == NAME else frozenset()
+    raw = server_blocks(message) if message.format == NAME else frozenset()
     for index, part in enumerate(message.parts):
         match part:
             case Text(text) if text.strip():
@@ -220,7 +220,7 @@ def _thinking(part: Thinking) -> Iterator[JSON]:
         yield {"type": "redacted_thinking", "data": part.data}
 
 
-def _server_blocks(message: Message) -> frozenset[int]:
+def server_blocks(message: Message) -> frozenset[int]:
     """Where server tool uses and their results stand that can go back: in pairs only."""
     uses: dict[str, int] = {}
     keep: set[int] = set()
@@ -261,9 +261,9 @@ def _content(parts: Iterable[Part]) -> Iterator[JSON]:
             case Text(text) if text.strip():
                 yield {"type": "text", "text": text}
             case Image():
-                yield _image(part)
+                yield image_block(part)
             case File():
-                yield _document(part)
+                yield document_block(part)
             case _:
                 pass
 
@@ -283,7 +283,8 @@ def _result(part: ToolResult) -> tuple[JSON, list[JSON]]:
     return block, media
 
 
-def _image(image: Image) -> JSON:
+def image_block(image: Image) -> JSON:
+    """A picture as a block; words in its place when it can be none."""
     kind = image.media_type or "image/png"
     if image.data and kind in IMAGE_TYPES:
         source = {"type": "base64", "media_type": kind, "data": image.data}
@@ -293,7 +294,8 @@ def _image(image: Image) -> JSON:
     return {"type": "text", "text": base.left_out(image)}
 
 
-def _document(file: File) -> JSON:
+def document_block(file: File) -> JSON:
+    """A document as a block; words in its place when it can be none."""
     source = _document_source(file)
     if source is None:
         return {"type": "text", "text": base.left_out(file)}

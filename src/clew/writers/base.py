@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from clew.canonical import parse
 from clew.errors import Invalid
 from clew.exporters.base import line
-from clew.model import Message
+from clew.model import JSON, Message
+from clew.shapes.base import as_object
 
 if TYPE_CHECKING:
     from clew.model import Position
@@ -124,6 +126,18 @@ def spoken(conversation: Conversation) -> tuple[Message, ...]:
     if not conversation.messages:
         raise Invalid(f"session {conversation.session} says nothing: there is no message to write")
     return conversation.messages
+
+
+def call_input(arguments: str) -> tuple[dict[str, JSON], bool]:
+    """The arguments of a call as the object that most formats demand, and whether they were
+    one; what is none stands under `input`.
+    """
+    value = as_object(arguments)
+    try:
+        whole = not arguments.strip() or parse(arguments.encode("utf-8", "surrogatepass")) == value
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        whole = False
+    return value, whole
 
 
 def digest(conversation: Conversation, *names: str) -> bytes:
