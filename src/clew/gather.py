@@ -282,13 +282,14 @@ def source_bytes(ledger: Ledger, session: Session) -> dict[str, bytes]:
         for key, _importer, path, _generation, _size, _read, tail, _note, _s in tx.all(
             "source_list", session=session._key
         ):
-            found[path] = b"".join([*_frames(tx, key), bytes(tail)])
+            found[path] = b"".join([*frames(tx, key), bytes(tail)])
     if not found:
         raise NotFound(f"session {session.id} was not imported from a file")
     return found
 
 
-def _frames(tx: Tx, source: int) -> Iterator[bytes]:
+def frames(tx: Tx, source: int) -> Iterator[bytes]:
+    """What was read of a source for good, from its start. Raises `Damaged` for a gap."""
     expected = 0
     for start, size in tx.all("frame_spans", source=source):
         row = tx.one("frame_check", source=source, start=start)

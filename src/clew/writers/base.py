@@ -30,7 +30,7 @@ __all__ = ["Conversation", "Loss", "Losses", "Writer", "Written", "line"]
 
 PLACES_SHOWN: Final = 5
 """So many places of a loss are named; all are counted."""
-NAME_BYTES_MAX: Final = 200
+NAME_BYTES_MAX: Final = 240
 """No file system takes a name of more than 255 bytes, and some add to it."""
 _V7_TIME_BITS: Final = 48
 

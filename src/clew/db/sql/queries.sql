@@ -80,6 +80,11 @@ update session set status = :status where key = :session;
 -- What was spawned by a session that was not known yet: `importer:name` or `importer:name#call`.
 select key, project, spawned_by from session where spawned_by like '%:%';
 
+-- name: sessions_spawned
+-- Who spawned what, in one project, oldest first.
+select key, id, spawned_by, imported_from, status from session
+where project = :project and spawned_by is not null order by key;
+
 -- name: session_spawned_by
 update session set spawned_by = :spawned_by where key = :session;
 
@@ -641,6 +646,10 @@ update frame set body = :body, digest = :digest where source = :source and start
 -- name: source_used
 select start, bytes from entry where project = :project and session = :session
     and source = :source;
+
+-- name: entries_of_no_source
+-- How many entries of a session were not imported.
+select count(*) from entry where project = :project and session = :session and source is null;
 
 -- name: record_add
 insert into record (project, native, session, seq) values (:project, :native, :session, :seq)
