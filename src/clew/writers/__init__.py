@@ -4,6 +4,14 @@ bytes and never write.
 
 from __future__ import annotations
 
+from typing import Final
+
+from clew.writers import claude_code, pi
 from clew.writers.base import Conversation, Loss, Writer, Written
 
-__all__ = ["Conversation", "Loss", "Writer", "Written"]
+__all__ = ["WRITERS", "Conversation", "Loss", "Writer", "Written"]
+
+WRITERS: Final[dict[str, Writer]] = {
+    "claude-code": claude_code,
+    "pi": pi,
+}
