@@ -26,7 +26,7 @@ DIALECTS = ("sqlite", "postgres")
 
 FILE_LINES_MAX = 700
 FUNCTION_LINES_MAX = 70
-QUERY_VERBS = {"one", "all", "run", "many"}
+QUERY_VERBS = {"one", "all", "run", "many", "fill"}
 PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 
@@ -182,6 +182,23 @@ def test_every_call_gives_the_parameters_of_its_query() -> None:
             if use.parameters is not None and use.parameters != wanted:
                 wrong.append(f"{use.where}: {use.query} takes {sorted(wanted)} on {dialect}")
     assert not wrong
+
+
+def test_a_query_that_is_filled_in_order_names_each_value_once_and_in_one_order() -> None:
+    filled = {
+        name
+        for _where, call, _target in _calls()
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "fill"
+        for name in _literals(call.args[0])
+    }
+    orders = {
+        name: {dialect: PARAMETER.findall(queries(dialect)[name]) for dialect in DIALECTS}
+        for name in filled
+    }
+    assert {"entry_add", "record_add", "usage_set"} <= filled
+    for name, order in orders.items():
+        assert len({tuple(names) for names in order.values()}) == 1, name
+        assert all(len(names) == len(set(names)) for names in order.values()), name
 
 
 # --- papers --------------------------------------------------------------------------------

@@ -48,14 +48,14 @@ class Overtaken(Conflict):
     """Somebody else reads this source too, and is further on."""
 
 
-class Piece(msgspec.Struct):
+class Piece(msgspec.Struct, gc=False):
     """A record with its bytes."""
 
     record: Record
     body: bytes
 
 
-class _Item(msgspec.Struct):
+class _Item(msgspec.Struct, gc=False):
     """A record ready to be stored."""
 
     record: Record
@@ -456,14 +456,17 @@ class Intake:
     def _append(self, tx: Tx, head: Head, items: Sequence[_Item]) -> None:
         if not items:
             return
+        source, drafts = self.source, []
         for item in items:
-            item.draft.source = self.source
-        numbers = append(tx, head, [item.draft for item in items], save=False)
+            draft = item.draft
+            draft.source = source
+            drafts.append(draft)
+        numbers = append(tx, head, drafts, save=False)
+        project, session = head.project, head.key
         rows = [
-            {"project": head.project, "native": item.native, "session": head.key, "seq": seq}
-            for seq, item in zip(numbers, items, strict=True)
+            (project, item.native, session, seq) for seq, item in zip(numbers, items, strict=True)
         ]
-        tx.many("record_add", rows)
+        tx.fill("record_add", rows)
         self._keep_usage(tx, head, numbers, items)
         for item in items:
             if item.record.title:
@@ -489,7 +492,7 @@ class Intake:
                     row[field] = max(row[field], known[field])
             rows[row["call"]] = row
         if rows:
-            tx.many("usage_set", list(rows.values()))
+            tx.fill("usage_set", [tuple(row.values()) for row in rows.values()])
 
 
 def _later(item: _Item) -> _Item:

@@ -94,7 +94,7 @@ class Range(msgspec.Struct, frozen=True):
     high: int
 
 
-class Draft(msgspec.Struct):
+class Draft(msgspec.Struct, gc=False):
     """An entry on its way in: everything that is computed before the unit runs."""
 
     kind: Kind
@@ -233,17 +233,19 @@ def append(tx: Tx, head: Head, drafts: Sequence[Draft], *, save: bool = True) ->
         parent, turn = _begin_line(tx, head), turn_at(tx, head.project, head.place)
     first = head.last_seq + 1
     chain, messages, rows = head.chain, head.messages, []
+    message = Kind.MESSAGE
     for seq, draft in enumerate(drafts, first):
-        header = entry_header(head.id, seq, draft, parent)
+        meta = draft.meta.decode() if draft.meta else None
+        header = entry_facts(
+            head.id, seq, draft.kind, draft.role, draft.time_ms, draft.format, parent, meta
+        )
         parent = ""
         chain = canonical.link(chain, header, draft.digest)
-        messages += draft.kind == Kind.MESSAGE
-        turn += begins_turn(draft.kind, draft.role)
-        rows.append(_entry_row(tx, head, seq, draft, chain, turn))
-    if len(rows) == 1:
-        tx.run("entry_add", **rows[0])
-    else:
-        tx.many("entry_add", rows)
+        if draft.kind == message:
+            messages += 1
+            turn += begins_turn(draft.kind, draft.role)
+        rows.append(_entry_row(tx, head, seq, draft, meta, chain, turn))
+    tx.fill("entry_add", rows)
     last = head.last_seq + len(drafts)
     head.at_session, head.at_seq, head.last_seq = head.key, last, last
     head.chain, head.messages, head.turn = chain, messages, turn
@@ -308,14 +310,6 @@ def parent_name(names: Names, place: Place | None) -> str:
     return str(names.position(place)) if place else "root"
 
 
-def entry_header(session: str, seq: int, draft: Draft, parent: str) -> bytes:
-    """What the chain commits to beside the body. `parent` only where a line begins."""
-    meta = draft.meta.decode() if draft.meta else None
-    return entry_facts(
-        session, seq, draft.kind, draft.role, draft.time_ms, draft.format, parent, meta
-    )
-
-
 def entry_facts(
     session: str,
     seq: int,
@@ -326,37 +320,38 @@ def entry_facts(
     parent: str,
     meta: str | None,
 ) -> bytes:
-    """The same from an entry's columns."""
+    """What the chain commits to beside the body. `parent` only where a line begins."""
     return f"{session}\0{seq}\0{kind}\0{role}\0{time_ms}\0{form}\0{parent}\0{meta}".encode()
 
 
 def _entry_row(
-    tx: Tx, head: Head, seq: int, draft: Draft, chain: bytes, turn: int
-) -> dict[str, Any]:
+    tx: Tx, head: Head, seq: int, draft: Draft, meta: str | None, chain: bytes, turn: int
+) -> tuple[Any, ...]:
+    """The values of `entry_add`."""
     body: bytes | None = draft.body
     blob = None
     if draft.source is not None:
         body = None
     elif len(draft.body) > INLINE_BYTES_MAX:
         blob, body = store_blob(tx, draft.body), None
-    return {
-        "project": head.project,
-        "session": head.key,
-        "seq": seq,
-        "kind": str(draft.kind),
-        "role": draft.role,
-        "time_ms": draft.time_ms,
-        "format": draft.format,
-        "body": body,
-        "blob": blob,
-        "source": draft.source,
-        "start": draft.start,
-        "bytes": len(draft.body),
-        "meta": draft.meta.decode() if draft.meta else None,
-        "nonce": draft.nonce,
-        "chain": chain,
-        "turn": turn,
-    }
+    return (
+        head.project,
+        head.key,
+        seq,
+        str(draft.kind),
+        draft.role,
+        draft.time_ms,
+        draft.format,
+        body,
+        blob,
+        draft.source,
+        draft.start,
+        len(draft.body),
+        meta,
+        draft.nonce,
+        chain,
+        turn,
+    )
 
 
 def _keep_usage(tx: Tx, head: Head, first: int, drafts: Sequence[Draft]) -> None:
@@ -366,13 +361,13 @@ def _keep_usage(tx: Tx, head: Head, first: int, drafts: Sequence[Draft]) -> None
         if draft.usage is not None
     ]
     if rows:
-        tx.many("usage_set", rows)
+        tx.fill("usage_set", [tuple(row.values()) for row in rows])
 
 
 def usage_row(
     project: int, session: int, session_id: str, seq: int, time_ms: int, usage: Usage
 ) -> dict[str, Any]:
-    """A model call's tokens as the table `usage` holds them."""
+    """A model call's tokens as the table `usage` holds them, in the order of `usage_set`."""
     call = usage.key or f"{session_id}:{seq}"
     return {
         "project": project,

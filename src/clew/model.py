@@ -122,7 +122,7 @@ class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
 Part = Text | Thinking | ToolCall | ToolResult | Image | File | Unknown
 
 
-class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Tokens of one model call. `input` excludes what was read from or written to the cache;
     `output` includes `reasoning`. `key` is the provider's own id of the call: records that
     repeat it are one call, field by field the maximum. `cost` is in USD, `None` = unknown.
@@ -476,7 +476,7 @@ class Results(msgspec.Struct, frozen=True):
 # --- what importers yield ----------------------------------------------------------------
 
 
-class Record(msgspec.Struct):
+class Record(msgspec.Struct, gc=False):
     """One record of a foreign history, as an importer reads it.
 
     `start` and `length` are its byte range in the source; the bytes themselves are the body.

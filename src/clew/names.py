@@ -27,6 +27,8 @@ def _halves(text: str) -> bool:
 
 def mended(text: str) -> str:
     """The same text as far as both databases can hold it."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\ufffd").encode("utf-8", "backslashreplace").decode("utf-8")
 
 

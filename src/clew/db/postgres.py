@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from clew.db.database import (
     Tx,
     Unit,
     Writer,
+    positional,
     pyformat,
     queries,
     raise_first,
@@ -47,6 +49,11 @@ _SQL = {name: pyformat(sql) for name, sql in queries("postgres").items()}
 
 _WITH_CONTENT = ("entry", "event", "span", "blob", "frame", "session", "checkpoint", "usage")
 """The tables of which an erase takes something."""
+
+
+@cache
+def _ordered(name: str) -> str:
+    return positional(queries("postgres")[name])
 
 
 class Transaction:
@@ -74,6 +81,14 @@ class Transaction:
         """See `Tx`."""
         with self._connection.cursor() as cursor:
             cursor.executemany(_SQL[name], rows)
+
+    def fill(self, name: str, rows: Sequence[Row]) -> None:
+        """See `Tx`."""
+        if len(rows) == 1:
+            self._connection.execute(_ordered(name), rows[0])
+            return
+        with self._connection.cursor() as cursor:
+            cursor.executemany(_ordered(name), rows)
 
 
 class Postgres:

@@ -96,6 +96,13 @@ class Transaction:
         except DAMAGE as error:
             raise self._damaged(error) from error
 
+    def fill(self, name: str, rows: Sequence[Row]) -> None:
+        """See `Tx`."""
+        try:
+            self._connection.executemany(self._sql[name], rows)
+        except DAMAGE as error:
+            raise self._damaged(error) from error
+
 
 class SQLite:
     """A `Database` in one file."""
