@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "import": "imports:import_",
     "watch": "watch:watch",
+    "doctor": "doctor:doctor",
     "sessions": "sessions:sessions",
     "show": "show:show",
     "search": "search:search",
