@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from clew import shapes
 from clew.importers import (
+    chat,
+    chat_records,
     claude_code,
     claude_records,
     codex,
@@ -37,6 +39,7 @@ IMPORTERS: Final[dict[str, Importer | Store]] = {
     "qwen": qwen,
     "copilot-cli": copilot_cli,
     "openai-agents": openai_agents,
+    "chat": chat,
 }
 
 
@@ -56,3 +59,4 @@ def register_decoders() -> None:
     shapes.register_decoder(qwen_records.FORMAT, qwen_records.decode)
     shapes.register_decoder(openai_agents.FORMAT, openai_agents.decode)
     shapes.register_decoder(copilot_records.FORMAT, copilot_records.decode)
+    shapes.register_decoder(chat_records.FORMAT, chat_records.decode)
