@@ -202,6 +202,10 @@ class ImporterPromises:
         """Where a file's golden text stands."""
         return path.with_suffix(".expected.json")
 
+    def placed(self, path: Path, folder: Path) -> Path:
+        """Where a copy of a golden file is put in an empty folder, with what it needs beside it."""
+        return folder / path.name
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Every test with an argument `path` runs once for every file."""
         if "path" in metafunc.fixturenames:
@@ -276,7 +280,7 @@ class ImporterPromises:
     def test_a_file_is_given_back_byte_for_byte_and_adds_nothing_twice(
         self, path: Path, tmp_path: Path
     ) -> None:
-        file, whole = tmp_path / path.name, path.read_bytes()
+        file, whole = self.placed(path, tmp_path), path.read_bytes()
         file.write_bytes(whole)
         with memory_ledger() as ledger:
             report = ledger.import_from(file, importer=self.importer.name)
@@ -296,7 +300,7 @@ class ImporterPromises:
         self, path: Path, tmp_path: Path, seed: int
     ) -> None:
         whole = path.read_bytes()
-        file = tmp_path / path.name
+        file = self.placed(path, tmp_path)
         chance = random.Random(seed * 1000 + len(whole))
         cuts = sorted(chance.sample(range(1, len(whole)), min(6, len(whole) - 1)))
         ledgers = []

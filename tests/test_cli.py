@@ -119,7 +119,7 @@ def test_import_tells_what_it_found_and_adds_nothing_twice(tmp_path: Path) -> No
     first = CliRunner().invoke(main, ["--db", db, "import", str(SAMPLES), "--json"])
     facts = json.loads(first.stdout)
     assert first.exit_code == 0
-    assert facts["files"] == facts["sessions_new"] > 0
+    assert facts["files"] > facts["sessions_new"] > 0, "one file tells of an agent"
     assert facts["added"] > 0
     again = CliRunner().invoke(main, ["--db", db, "import", str(SAMPLES)])
     assert f"{facts['files']} unchanged since the last time" in again.stdout

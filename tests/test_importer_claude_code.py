@@ -419,8 +419,8 @@ def test_the_bundled_samples_are_what_their_script_writes(tmp_path: Path) -> Non
 
 def test_the_bundled_samples_show_what_they_are_for() -> None:
     files = list(claude_code.discover(SAMPLES))
-    assert len(files) == 6
-    long, forked, *_, agent = (read(path)[0] for path in files)
+    assert len(files) == 7, "with what stands beside the agent"
+    long, forked, *_, agent, beside = (read(path)[0] for path in files)
     words = [body(files[0].read_bytes(), record).decode() for record in long]
     cut = next(at for at, record in enumerate(long) if record.kind is Kind.COMPACTION)
     assert any("must keep column `legacy_ref`" in each for each in words[:cut])
@@ -428,9 +428,10 @@ def test_the_bundled_samples_show_what_they_are_for() -> None:
     assert "legacy_ref" not in words[cut + 1]
     shared = {record.native_id for record in long} & {record.native_id for record in forked}
     assert len(shared) > 8
-    origin = read(files[-1])[1]
+    origin = read(files[-2])[1]
     assert origin.parent == files[0].stem
     assert f'"id":"{origin.parent_call}"' in "".join(words)
     assert agent
+    assert beside == [], "no history: its bytes are kept"
     torn = [path for path in files if read(path)[2] < path.stat().st_size]
     assert len(torn) == 1

@@ -15,6 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
+from clew.canonical import canonical
 from clew.errors import Invalid
 from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
 from clew.importers.state import State, load
@@ -37,15 +38,16 @@ STATE_VERSION: Final = 1
 TITLE_CHARS_MAX = 100
 
 RANK_PROMPT, RANK_SUMMARY, RANK_AI, RANK_CUSTOM = 1, 2, 3, 4
+ROOT: Final = ""
 
 _TITLES: Final = {
+    "agent-name": ("agentName", RANK_SUMMARY),
     "summary": ("summary", RANK_SUMMARY),
     "ai-title": ("aiTitle", RANK_AI),
     "custom-title": ("customTitle", RANK_CUSTOM),
 }
 _BOOKKEEPING: Final = frozenset(
     {
-        "agent-name",
         "agent-setting",
         "atis-latch",
         "attachment",
@@ -70,8 +72,9 @@ _SPOKEN: Final = frozenset({"user", "assistant"})
 TYPES: Final = _SPOKEN | _BOOKKEEPING | frozenset(_TITLES)
 """Every record type known."""
 
-_WRAPPED = re.compile(r"\s*(?:<[a-z][a-z-]*>|\[Request interrupted)")
+_WRAPPED = re.compile(r"\s*(?:<[a-z][a-z-]*>|<teammate-message\s|\[Request interrupted)")
 """How text begins that the program wrote in the person's name."""
+_TAG = re.compile(r"</?teammate-message\b[^>]*>")
 
 
 class _State(State):
@@ -81,6 +84,9 @@ class _State(State):
     titled: bool
     tip: str | None
     prompts: dict[str, list[str]]
+    document: bool = False
+    linked: bool = False
+    spoke_in: str | None = None
 
 
 def text(value: dict[str, JSON], key: str) -> str | None:
@@ -103,15 +109,29 @@ def time_ms(stamp: JSON) -> int | None:
 
 
 def is_record(value: dict[str, JSON]) -> bool:
-    """True for an object with Claude Code's envelope."""
-    return text(value, "type") is not None and ("sessionId" in value or "uuid" in value)
+    """True for an object with Claude Code's envelope, a line of a workflow's journal, or its
+    whole run.
+    """
+    if text(value, "type") is None:
+        return is_run(value)
+    return "sessionId" in value or "uuid" in value or _is_step(value)
+
+
+def is_run(value: dict[str, JSON]) -> bool:
+    """True for the document of a workflow's run."""
+    return text(value, "runId") is not None and "workflowName" in value
+
+
+def _is_step(value: dict[str, JSON]) -> bool:
+    """True for a line of a workflow's journal: an agent began, or gave its result."""
+    return value.get("type") in ("started", "result") and "agentId" in value
 
 
 class ClaudeReader(JsonlReader):
     """Reads one file of Claude Code. See `clew.importers.base.Reader`."""
 
-    def __init__(self, origin: Origin, *, title: str | None = None) -> None:
-        super().__init__()
+    def __init__(self, origin: Origin, *, title: str | None = None, document: bool = False) -> None:
+        super().__init__(document=document)
         self.origin = origin
         self._title = title
         self._placed = origin.kind != "main"
@@ -121,15 +141,20 @@ class ClaudeReader(JsonlReader):
         """The newest record's id."""
         self._prompts: dict[str, list[str]] = {}
         """When each typed prompt that follows a record was typed."""
+        self._linked = False
+        """Whether a record follows another one since the last that follows none."""
+        self._spoke_in: str | None = None
+        """The session that the newest typed prompt names."""
 
     @classmethod
     def resume(cls, state: bytes) -> Self:
         """A reader that goes on where `state` stopped. Raises `Invalid` for a foreign one."""
         known = load(state, _State, STATE_VERSION, "Claude Code")
-        reader = cls(known.origin, title=known.title)
+        reader = cls(known.origin, title=known.title, document=known.document)
         reader._consumed = known.consumed
         reader._placed, reader._titled = known.placed, known.titled
         reader._tip, reader._prompts = known.tip, known.prompts
+        reader._linked, reader._spoke_in = known.linked, known.spoke_in
         return reader
 
     def state(self) -> bytes:
@@ -144,6 +169,9 @@ class ClaudeReader(JsonlReader):
                 self._titled,
                 self._tip,
                 self._prompts,
+                self._document,
+                self._linked,
+                self._spoke_in,
             )
         )
 
@@ -175,6 +203,7 @@ class ClaudeReader(JsonlReader):
         if piece.note is not None:
             record.kind, record.format, record.note = Kind.UNKNOWN, RAW, piece.note
         self._tip = identity or self._tip
+        self._linked = self._linked or text(value, "parentUuid") is not None
         return record
 
     def _learn(self, value: dict[str, JSON], identity: str | None) -> None:
@@ -202,6 +231,8 @@ class ClaudeReader(JsonlReader):
             _add_compaction(record, value)
         elif kind in _TITLES:
             self._add_title(record, value, kind)
+        elif is_run(value):
+            _set_title(record, text(value, "workflowName"), RANK_AI)
 
     def _add_title(self, record: Record, value: dict[str, JSON], kind: str) -> None:
         # A summary names a record, often one of another file: it titles that session.
@@ -212,20 +243,29 @@ class ClaudeReader(JsonlReader):
 
     def _add_prompt(self, record: Record, value: dict[str, JSON]) -> None:
         words = _typed(value)
-        if words is None:
-            return
-        if not self._titled:
+        title = words if words is not None or self.origin.kind == "main" else _given(value)
+        if title is not None and not self._titled:
             self._titled = True
-            _set_title(record, self._title or words, RANK_PROMPT)
-        parent = text(value, "parentUuid")
-        if parent is None or value.get("isSidechain") is True:
+            _set_title(record, self._title or title, RANK_PROMPT)
+        if words is None or value.get("isSidechain") is True:
             return
+        parent = text(value, "parentUuid") or ROOT
         beside = self._prompts.setdefault(parent, [])
         stamp = text(value, "timestamp") or record.native_id or ""
         # After a compaction some records are written again, under new ids, at the same time.
         if stamp not in beside:
-            record.after = parent if beside else None
+            went_back = bool(beside) if parent != ROOT else self._begins_again(value)
+            record.after = parent if went_back else None
             beside.append(stamp)
+        self._spoke_in = text(value, "sessionId")
+
+    def _begins_again(self, value: dict[str, JSON]) -> bool:
+        """Whether a prompt that follows nothing went back to before the first one: others of
+        its session were typed before, and what came behind them was linked. Old files link
+        nothing, and some hold two sessions.
+        """
+        linked, self._linked = self._linked, False
+        return linked and self._spoke_in == text(value, "sessionId")
 
 
 def _classify(value: dict[str, JSON]) -> tuple[Kind, str | None, str | None]:
@@ -243,8 +283,16 @@ def _classify(value: dict[str, JSON]) -> tuple[Kind, str | None, str | None]:
         return (Kind.COMPACTION if compacted else Kind.NOTICE), "system", None
     if kind == "attachment" and _queued(value) is not None:
         return Kind.MESSAGE, "user", None
+    if kind == "result" and _is_step(value):
+        return Kind.MESSAGE, "assistant", None
+    return _classify_rest(value, kind)
+
+
+def _classify_rest(value: dict[str, JSON], kind: JSON) -> tuple[Kind, str | None, str | None]:
+    """What is no part of the conversation."""
     if not isinstance(kind, str):
-        return Kind.UNKNOWN, None, "a record without a type"
+        run = kind is None and is_run(value)
+        return (Kind.NOTICE, None, None) if run else (Kind.UNKNOWN, None, "a record without a type")
     if kind in _TITLES:
         return Kind.LABEL, None, None
     if kind in _BOOKKEEPING:
@@ -288,6 +336,15 @@ def _typed(value: dict[str, JSON]) -> str | None:
     if not isinstance(content, str) or _WRAPPED.match(content):
         return None
     return content
+
+
+def _given(value: dict[str, JSON]) -> str | None:
+    """The task that an agent was given by a teammate, without its wrapping."""
+    message = value.get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list):
+        content = " ".join(text(b, "text") or "" for b in content if isinstance(b, dict))
+    return _TAG.sub(" ", content) if isinstance(content, str) and _TAG.search(content) else None
 
 
 def _set_title(record: Record, title: str | None, rank: int) -> None:
@@ -376,6 +433,8 @@ def _said(record: dict[str, JSON]) -> Message:
             return anthropic.decode({**message, "role": role})
         except Invalid:
             pass
+    if _is_step(record) and "result" in record:
+        return Message("assistant", (Text(_answer(record["result"])),))
     queued = _queued(record)
     if queued is not None:
         return anthropic.decode({"role": "user", "content": queued})
@@ -384,3 +443,8 @@ def _said(record: dict[str, JSON]) -> Message:
     content = text(record, "content") if kind == "system" else None
     part: Part = Text(content) if content else Unknown(kind or "record", record)
     return Message(role, (part,))
+
+
+def _answer(result: JSON) -> str:
+    """What an agent of a workflow gave back: its words, or an object as JSON."""
+    return result if isinstance(result, str) else canonical(result).decode()

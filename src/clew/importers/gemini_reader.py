@@ -28,7 +28,7 @@ from clew.importers.gemini_records import (
     typed,
     usage_of,
 )
-from clew.importers.jsonl import LINE_BYTES_MAX, RAW, JsonlReader, Piece, raw_record
+from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
 from clew.importers.state import State, load
 from clew.model import JSON, Kind, Origin, Reason, Record
 from clew.names import mended
@@ -53,9 +53,8 @@ class GeminiReader(JsonlReader):
     """Reads one file of Gemini CLI: a log of patches, or one document. See `base.Reader`."""
 
     def __init__(self, origin: Origin, *, document: bool = False) -> None:
-        super().__init__()
+        super().__init__(document=document)
         self.origin = origin
-        self._document = document
         self._identified = False
         """Whether the session's id was told by a record; later ones do not change it."""
         self._titled = False
@@ -113,26 +112,6 @@ class GeminiReader(JsonlReader):
             found.append(record)
             found += self._inner.pop(record.start, [])
         return found
-
-    def _lines(self, data: bytes, records: list[Record]) -> int:
-        """A document has no lines: nothing of it is read before all of it is there."""
-        if not self._document:
-            return super()._lines(data, records)
-        taken = 0
-        while len(data) - taken > LINE_BYTES_MAX:
-            body = data[taken : taken + LINE_BYTES_MAX]
-            note = f"a document larger than {LINE_BYTES_MAX} bytes: a piece of it"
-            records.append(self.record(Piece(self._consumed + taken, body, None, note)))
-            taken += LINE_BYTES_MAX
-        return taken
-
-    def _tail(self, line: bytes, at: int, records: list[Record]) -> int:
-        """White space around a whole document belongs to it."""
-        lead = len(line) - len(line.lstrip()) if self._document else 0
-        taken = super()._tail(line[lead:], at + lead, records)
-        if self._document and (taken or lead == len(line)):
-            return len(line) - len(line[lead + taken :].lstrip())
-        return taken
 
     def record(self, piece: Piece) -> Record:
         """What one piece of the file says."""

@@ -63,13 +63,17 @@ class Piece(NamedTuple):
 
 
 class JsonlReader(ABC):
-    """A `Reader` of JSON Lines; a format says in `record` what one piece means."""
+    """A `Reader` of JSON Lines; a format says in `record` what one piece means.
+
+    A `document` is one object over many lines: nothing of it is read before all of it is there.
+    """
 
     origin: Origin
 
-    def __init__(self, consumed: int = 0) -> None:
+    def __init__(self, consumed: int = 0, *, document: bool = False) -> None:
         self._consumed = consumed
         self._pending = b""
+        self._document = document
 
     @property
     def consumed(self) -> int:
@@ -104,6 +108,8 @@ class JsonlReader(ABC):
 
     def _lines(self, data: bytes, records: list[Record]) -> int:
         """Read the lines that end in `data`; gives how many bytes they take."""
+        if self._document:
+            return self._lead(data, records)
         at, position = self._consumed, 0
         while True:
             end = data.find(b"\n", position)
@@ -125,13 +131,29 @@ class JsonlReader(ABC):
                     records.append(self.record(piece))  # noqa: PERF401 (`record` has an order)
             position = end + 1
 
-    def _tail(self, line: bytes, at: int, records: list[Record]) -> int:
-        """Read the whole objects of a line that has no end yet."""
+    def _lead(self, data: bytes, records: list[Record]) -> int:
+        """What is taken of a document that is not there yet: pieces of one that is too large."""
         taken = 0
-        for piece in _pieces(line, at, self.is_record, ended=False):
+        while len(data) - taken > LINE_BYTES_MAX:
+            body = data[taken : taken + LINE_BYTES_MAX]
+            note = f"a document larger than {LINE_BYTES_MAX} bytes: a piece of it"
+            records.append(self.record(Piece(self._consumed + taken, body, None, note)))
+            taken += LINE_BYTES_MAX
+        return taken
+
+    def _tail(self, line: bytes, at: int, records: list[Record]) -> int:
+        """Read the whole objects of a line that has no end yet. White space around a whole
+        document belongs to it.
+        """
+        lead = len(line) - len(line.lstrip()) if self._document else 0
+        taken = lead
+        for piece in _pieces(line[lead:], at + lead, self.is_record, ended=False):
             records.append(self.record(piece))
             taken = piece.start - at + len(piece.body)
-        return taken
+        if not self._document:
+            return taken
+        read = taken > lead or lead == len(line)
+        return len(line) - len(line[taken:].lstrip()) if read else 0
 
 
 def raw_record(piece: Piece) -> Record:
