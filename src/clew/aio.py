@@ -107,6 +107,7 @@ class AsyncLedger:
     index_now = _in_thread(sync.Ledger.index_now)
     import_from = _in_thread(sync.Ledger.import_from)
     source_bytes = _in_thread(sync.Ledger.source_bytes)
+    restore_file = _in_thread(sync.Ledger.restore_file)
     trajectory = _in_thread(sync.Ledger.trajectory)
     export = _in_thread(sync.Ledger.export)
     audit = _in_thread(sync.Ledger.audit)

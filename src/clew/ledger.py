@@ -23,6 +23,7 @@ from clew import access, audit, canonical, checkpoints, moves, names, owners, re
 from clew.db import Database, Tx
 from clew.db.database import Job
 from clew.errors import Invalid, NotFound
+from clew.giving import Giving
 from clew.log import lock_head
 from clew.model import JSON, AuditRecord, Results, SessionInfo, Status
 from clew.owners import LedgerDesk, Owner
@@ -54,7 +55,7 @@ class _Shared(msgspec.Struct):
     lock: Any = msgspec.field(default_factory=threading.Lock)
 
 
-class Ledger:
+class Ledger(Giving):
     """An open ledger. Close it, or use it as a context manager. Safe to share among threads."""
 
     def __init__(

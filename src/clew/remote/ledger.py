@@ -34,6 +34,7 @@ from clew.verify import Report
 if TYPE_CHECKING:
     from clew.frames import AnyFrame
     from clew.remote.following import Stream
+    from clew.restoring import Restored
     from clew.source import Imported
     from clew.trajectories import Exported
 
@@ -240,6 +241,20 @@ class RemoteLedger(ledger.Ledger):
         if not files:
             raise NotFound(f"session {owner.id} was not imported from a file")
         return {file.path: self._client.get_bytes(f"{path}/{file.number}") for file in files}
+
+    def restore_file(
+        self,
+        session: str,
+        to: str,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        dry_run: bool = False,
+    ) -> Restored:
+        """Not over a server: raises `Invalid`, which says how it is done."""
+        raise Invalid(
+            f"files are written where the ledger is: run `clew restore-file {session} --to {to}` "
+            "with its --db on the server's machine; `source_bytes` gives a session's own files"
+        )
 
     def trajectory(self, session: str) -> dict[str, JSON]:
         """See `Ledger.trajectory`."""

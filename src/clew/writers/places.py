@@ -30,6 +30,10 @@ VARIABLES: Final = {CLAUDE: claude_code.VARIABLE, CODEX: "CODEX_HOME", PI: pi.VA
 """What tells an agent that its folder is another one."""
 _RESUMES: Final = {CLAUDE: ("claude", "--resume"), CODEX: ("codex", "resume")}
 
+AGENT: Final = "agent-"
+"""How the name of a Claude Code sub-agent's file begins."""
+_FOLDERS: Final = frozenset({"subagents", "workflows", "tool-results"})
+
 _ROLLOUT = re.compile(r"rollout-(\d{4})-(\d\d)-(\d\d)T\d\d-\d\d-\d\d-[0-9a-zA-Z_-]+\.jsonl")
 _AGENT_ID = re.compile(rb'"agentId":\s?"([0-9a-zA-Z_-]{1,64})"')
 _OUTPUT = re.compile(rb'Full output saved to: ([^\\"\r\n]{1,1000})')
@@ -59,16 +63,34 @@ def path_of(agent: str, source: str, raw: bytes) -> str:
     return _pi(parts, raw) if agent == PI else _codex(parts, raw)
 
 
+def is_transcript(source: str) -> bool:
+    """True for the file of a Claude Code session by itself, which holds what others hang on."""
+    name = PurePath(source).name
+    return name.endswith(".jsonl") and not name.startswith(AGENT) and not _inside(source)
+
+
 def beside(main: str, source: str) -> str:
-    """Where the file of a Claude Code sub-agent belongs whose main is at `main`: in the main's
-    own folder, or beside it as before 2.1.
+    """Where a file of Claude Code's belongs that hangs on the transcript at `main`: in that
+    session's own folder, or beside it as before 2.1.
     """
+    inside = _inside(source)
+    if inside:
+        return "/".join([main.removesuffix(".jsonl"), *inside])
+    return f"{main.rpartition('/')[0]}/{PurePath(source).name}"
+
+
+def lost_main(native: str, source: str, raw: bytes) -> str:
+    """Where the transcript would be that a sub-agent's file hangs on, when that is not there."""
+    known = _behind(PurePath(source).parts, "projects")
+    folder = known[0] if len(known) > 1 else claude_code.slug(cwd_of(raw) or "/")
+    return f"projects/{folder}/{native.partition('/')[0]}.jsonl"
+
+
+def _inside(source: str) -> tuple[str, ...]:
+    """What of a path stands in a session's own folder."""
     parts = PurePath(source).parts
-    folder = main.rpartition("/")[0]
-    if "subagents" in parts[:-1]:
-        at = len(parts) - 1 - parts[::-1].index("subagents")
-        return "/".join([main.removesuffix(".jsonl"), *parts[at:]])
-    return f"{folder}/{parts[-1]}"
+    first = next((at for at, part in enumerate(parts[:-1]) if part in _FOLDERS), None)
+    return () if first is None else parts[first:]
 
 
 def cwd_of(raw: bytes) -> str | None:
@@ -134,7 +156,7 @@ def _call_input(call: str, parent: bytes) -> dict[str, JSON]:
 
 def _claude(parts: tuple[str, ...], raw: bytes) -> str:
     known = _behind(parts, "projects")
-    if len(known) == 2 or (len(known) > 3 and known[2] == "subagents"):
+    if len(known) == 2:
         return "/".join(["projects", *known])
     return f"projects/{claude_code.slug(cwd_of(raw) or '/')}/{parts[-1]}"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,8 +37,15 @@ class Placed(msgspec.Struct, frozen=True):
     state: str
 
 
-def put(root: Path, files: Mapping[str, bytes], *, dry_run: bool = False) -> tuple[Placed, ...]:
-    """Write files below `root`, folders made as needed; paths as in `Written.files`.
+def put(
+    root: Path,
+    files: Mapping[str, bytes],
+    *,
+    giving_way: Collection[str] = (),
+    dry_run: bool = False,
+) -> tuple[Placed, ...]:
+    """Write files below `root`, folders made as needed; paths as in `Written.files`. Those in
+    `giving_way` are left out where anything stands in their place.
 
     All places are looked at before the first file is written. Raises `Conflict` when something
     else stands at one of them, and `Invalid` for a path that leads out of `root` or cannot be
@@ -47,7 +54,11 @@ def put(root: Path, files: Mapping[str, bytes], *, dry_run: bool = False) -> tup
     places = {root / checked_path(name): raw for name, raw in files.items()}
     if len(places) != len(files):
         raise Invalid(f"two of the files have one name below {root}: nothing was written")
-    states = {path: _look(path, raw) for path, raw in places.items()}
+    yielding = {root / checked_path(name) for name in giving_way}
+    states = {
+        path: THERE if path in yielding and os.path.lexists(path) else _look(path, raw)
+        for path, raw in places.items()
+    }
     if not dry_run:
         for path, raw in places.items():
             if states[path] == NEW:

@@ -1,0 +1,37 @@
+"""The verbs of a ledger that put sessions into the hands of other agents."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from clew.ledger import Ledger
+    from clew.restoring import Restored
+
+
+class Giving:
+    """What `clew.Ledger` inherits: its own state is all that is used here."""
+
+    def restore_file(
+        self,
+        session: str,
+        to: str,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        dry_run: bool = False,
+    ) -> Restored:
+        """Put a session where an agent (`claude-code`, `codex`, `pi`, `opencode`) looks for its
+        own: byte for byte, with the sessions it needs, where it came from there and nothing was
+        added here; else written in that agent's format, with a list of what could not be said.
+
+        `root` is the agent's folder if not the usual one. Nothing there is ever overwritten:
+        raises `Conflict` when something else stands in a file's place; `NotFound` for what was
+        erased, `Invalid` for what cannot be written.
+        """
+        from clew.restoring import restore_file
+
+        folder = None if root is None else Path(root)
+        ledger = cast("Ledger", self)
+        return restore_file(ledger, ledger.get(session), to, root=folder, dry_run=dry_run)

@@ -1,0 +1,211 @@
+"""The files that make up an imported session, and those of the sessions that it needs.
+
+A Claude Code session has its sub-agents, a Codex fork the rollout that it goes on from, a pi fork
+its parent. What is not in the ledger is named, so that nobody takes a part for the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clew.errors import Invalid, NotFound
+from clew.gather import frames
+from clew.log import look_head
+from clew.model import Status
+from clew.names import mended
+from clew.source import NOT_ALL_READ
+from clew.writers import places
+
+if TYPE_CHECKING:
+    from clew.db import Tx
+
+IMPORTED_MOVE = "rewind"
+"""The only move of a head that an import makes."""
+LINE_END = b"\n"
+STORE = ".jsonl#"
+"""What the name of a source holds that is one session's part of a file of many."""
+
+
+class Kept(msgspec.Struct):
+    """A file as it was last read, whole, ending in a line's end."""
+
+    source: str
+    raw: bytes
+
+
+class Member(msgspec.Struct):
+    """One session of a lineage, with its files. `native` is its id in its agent's terms, `call`
+    the tool call of `parent` that spawned it.
+    """
+
+    key: int
+    id: str
+    native: str
+    parent: str | None = None
+    call: str | None = None
+    files: list[Kept] = []
+
+
+class Lineage(msgspec.Struct):
+    """A session, first, and all that it needs. `missing` and `notes` are for a person."""
+
+    members: list[Member] = []
+    missing: list[str] = []
+    notes: list[str] = []
+
+
+def altered(tx: Tx, key: int) -> str | None:
+    """Why a session is no longer what its files say; `None` while it is."""
+    head = look_head(tx, key)
+    row = tx.one("entries_of_no_source", project=head.project, session=key)
+    added = row[0] if row else 0
+    if added:
+        return f"{added} {'entry was' if added == 1 else 'entries were'} added here"
+    moves = tx.all("move_list", session=key, before=None, limit=1)
+    if moves and moves[0][1] != IMPORTED_MOVE and not head.at_end:
+        return "it was taken back to an earlier place here"
+    return None
+
+
+def lineage(tx: Tx, agent: str, key: int) -> Lineage:
+    """The files of a session of `agent` and of the ones that belong to it.
+
+    Raises `NotFound` when the session or its files are gone, `Invalid` when one was not read to
+    its end, and `Damaged`.
+    """
+    return _Walk(tx, agent, key).found
+
+
+class _Walk:
+    """Goes from a session to what spawned it, what it spawned, and what it goes on from."""
+
+    def __init__(self, tx: Tx, agent: str, key: int) -> None:
+        self._tx = tx
+        self._agent = agent
+        self._seen: set[int] = set()
+        self.found = Lineage()
+        row = tx.one("session_by_key", session=key)
+        if row is None or row[3] == Status.ERASED:
+            raise NotFound(f"session {row[2] if row else key} was erased: its files are gone")
+        self._project: int = row[1]
+        spawned = tx.all("sessions_spawned", project=self._project)
+        self._spawned = {row[1]: row for row in spawned}
+        self._children: dict[str, list[tuple[Any, ...]]] = {}
+        for each in spawned:
+            self._children.setdefault(each[2].partition("#")[0], []).append(each)
+        self._imported = tx.one("session_info", session=key)[16]  # type: ignore[index]
+        self._take(key, row[2], self._imported)
+        self._descend(self._ancestors(row[2]))
+        self._bases()
+
+    def _take(self, key: int, id: str, imported: str | None) -> bool:
+        """Add a session of the agent's; false for one that is there or another's."""
+        agent, _, native = (imported or "").partition(":")
+        if key in self._seen or agent != self._agent:
+            return False
+        self._seen.add(key)
+        spawned = self._spawned.get(id)
+        parent, _, call = spawned[2].partition("#") if spawned else ("", "", "")
+        files = self._files(key, id)
+        self.found.members.append(Member(key, id, native, parent or None, call or None, files))
+        reason = altered(self._tx, key)
+        if reason is not None and len(self.found.members) > 1:
+            self.found.notes.append(f"{native}: as its files say; {reason}")
+        return True
+
+    def _ancestors(self, id: str) -> str:
+        """Take in who spawned it, up to the session that nobody spawned; gives the last one."""
+        while (spawned := self._spawned.get(id)) is not None:
+            parent = spawned[2].partition("#")[0]
+            row = self._tx.one("session_by_id", id=parent, project=self._project)
+            info = self._tx.one("session_info", session=row[0]) if row else None
+            if info is None:
+                named = "which it does not name" if parent == "unknown" else parent
+                self.found.missing.append(f"the session that spawned it ({named})")
+                return id
+            if not self._take(info[18], info[0], info[16]):
+                return id
+            id = info[0]
+        return id
+
+    def _descend(self, id: str) -> None:
+        """Whom it spawned, and whom they did."""
+        waiting = [id]
+        while waiting:
+            # Taken out: sessions that spawned one another are gone through once.
+            for key, child, _by, imported, status in self._children.pop(waiting.pop(), []):
+                if status == Status.ERASED:
+                    self.found.missing.append(f"a sub-agent's session that was erased ({child})")
+                elif key in self._seen or self._take(key, child, imported):
+                    waiting.append(child)
+
+    def _bases(self) -> None:
+        """What files go on from without holding it: each is one step back, and may have its own."""
+        done = 0
+        while done < len(self.found.members):
+            member = self.found.members[done]
+            done += 1
+            for kept in member.files:
+                base = places.base_of(self._agent, kept.raw)
+                if base is None or base == member.native:
+                    continue
+                name = f"{self._agent}:{mended(base)}"
+                row = self._tx.one("session_by_import", project=self._project, imported_from=name)
+                if row is None:
+                    self.found.missing.append(f"session {base}, which {member.native} goes on from")
+                else:
+                    self._take(row[0], row[2], name)
+
+    def _files(self, key: int, id: str) -> list[Kept]:
+        """Each file of a session as it was last read. One that was found under another path, and
+        goes on as it did here, is the same file; one that shrank to a beginning of what it was
+        is what it was.
+        """
+        chosen: dict[str, Kept] = {}
+        for source, path, tail in self._sources(key):
+            kept = Kept(path, b"".join([*frames(self._tx, source), tail]))
+            name = PurePath(path).name
+            chosen[name] = self._newer(chosen[name], kept) if name in chosen else kept
+        if not chosen:
+            raise NotFound(f"session {id} was not imported from a file")
+        for name, kept in chosen.items():
+            if name.endswith(".jsonl") and kept.raw and not kept.raw.endswith(LINE_END):
+                # An agent that goes on in it would glue its next record to the last one.
+                kept.raw += LINE_END
+                self.found.notes.append(f"{name} ended within a line: a line's end was added")
+        return list(chosen.values())
+
+    def _newer(self, before: Kept, now: Kept) -> Kept:
+        """Which of two files of one name to give back. `now` was read later."""
+        name = PurePath(now.source).name
+        if now.raw.startswith(before.raw):
+            return now
+        if before.raw.startswith(now.raw):
+            if now.source == before.source:
+                self.found.notes.append(f"{name} was cut short since: given back as it was")
+            return before
+        if now.source == before.source:
+            self.found.notes.append(
+                f"{name} was rewritten since it was first read: given back as it stood last; "
+                "what it held before stays in the ledger"
+            )
+        else:
+            self.found.missing.append(f"{before.source}, another file of the same name")
+        return now
+
+    def _sources(self, key: int) -> Iterator[tuple[int, str, bytes]]:
+        for source, importer, path, *_facts, tail, _note, _session in self._tx.all(
+            "source_list", session=key
+        ):
+            if importer != self._agent or STORE in PurePath(path).name:
+                continue
+            newest = self._tx.one("source_get", importer=importer, path=path)
+            if newest is not None and newest[0] == source and newest[6] == NOT_ALL_READ:
+                raise Invalid(
+                    f"{path} was not read to its end when its import was cut off: import it again"
+                )
+            yield source, path, bytes(tail)
