@@ -218,6 +218,22 @@ def test_the_ledger_counts_what_the_threads_own_totals_say(store: clew.Ledger) -
     ]
 
 
+@pytest.mark.parametrize("name", [AGENT, PAGED, COMPACTED, BARE])
+def test_a_training_row_counts_what_the_ledger_counts(store: clew.Ledger, name: str) -> None:
+    """Codex meters a call in a record of its own, behind what the model said."""
+    store.import_from(file_of(name))
+    row = store.trajectory(session(store, name).id)
+    sums = [row[f"tokens_{field}"] for field in ("in", "out", "cache_read", "cache_write")]
+    tokens, calls = used(store)
+    assert sum(filter(None, sums)) == tokens
+    assert (row["tokens_in"] is None) == (calls == 0)
+    told = [m["telemetry"] for m in row["messages"] if m["sampled"]]
+    metered = [each for each in told if each["tokens_in"] is not None]
+    assert len(metered) <= calls
+    assert bool(metered) == bool(calls)
+    assert all(each["model"] for each in metered)
+
+
 # --- forks, copies, reverts, rollbacks ---------------------------------------------------
 
 

@@ -383,6 +383,17 @@ def test_a_call_counts_once_with_its_largest_figures() -> None:
     assert (made["model_used"], made["provider_used"]) == ("m-9", "p")
 
 
+def test_a_call_that_no_message_stands_for_counts_in_the_sums() -> None:
+    cut = segments([says("a", usage=Usage("r1", input=10, output=1, cost=0.1))])
+    beside = [Usage(None, input=5, cost=0.2), Usage("r1", output=3), Usage(None, input=2, cost=0.1)]
+    made = trajectory(SESSION, cut, beside)
+    assert (made["tokens_in"], made["tokens_out"]) == (17, 3)
+    assert made["cost_usd"] == pytest.approx(0.4)
+    assert [m["telemetry"]["tokens_in"] for m in made["messages"]] == [10]
+    only = trajectory(SESSION, segments([says("a")]), beside[:1])
+    assert (only["tokens_in"], only["messages"][0]["telemetry"]["tokens_in"]) == (5, None)
+
+
 def test_a_cost_that_is_partly_unknown_is_unknown() -> None:
     made = row(says("a", usage=Usage("r1", cost=0.1)), says("b", usage=Usage("r2", input=1)))
     assert made["cost_usd"] is None

@@ -23,7 +23,7 @@ from clew.exporters import files
 from clew.exporters.base import Row, segments
 from clew.exporters.trajectory import trajectory
 from clew.log import look_head, path
-from clew.model import Compaction, Entry, Kind, Message
+from clew.model import Compaction, Entry, Kind, Message, Usage
 from clew.redaction import Redactor
 from clew.window import parse_since
 
@@ -71,8 +71,44 @@ def handed_out(ledger: Ledger, session: Session) -> Row:
 def _row(tx: Tx, key: int) -> Row:
     place = look_head(tx, key).place
     entries = reading.entries_of(tx, path(tx, place))
-    messages = reading.messages_of(entries)
-    return trajectory(reading.info(tx, key), segments(messages, _cuts(entries, messages)))
+    messages, beside = _metered(entries, reading.messages_of(entries))
+    cut = segments(messages, _cuts(entries, messages))
+    return trajectory(reading.info(tx, key), cut, beside)
+
+
+def _metered(entries: list[Entry], messages: list[Message]) -> tuple[list[Message], list[Usage]]:
+    """Some agents meter a call in a record of its own, behind what the model said: its usage
+    goes to the message that ended the call. Gives the calls that ended with none beside.
+    """
+    order = {entry.position: number for number, entry in enumerate(entries)}
+    metered, beside = list(messages), list[Usage]()
+    ends = [order[message.at[-1]] for message in messages]
+    index = 0
+    open_call: int | None = None
+    for number, entry in enumerate(entries):
+        while index < len(ends) and ends[index] <= number:
+            said = metered[index]
+            if said.role == "assistant" and not said.meta:
+                open_call = index if said.usage is None else None
+            index += 1
+        usage = _usage_of(entry)
+        if usage is None:
+            continue
+        if open_call is None:
+            beside.append(usage)
+        else:
+            metered[open_call] = msgspec.structs.replace(metered[open_call], usage=usage)
+            open_call = None
+    return metered, beside
+
+
+def _usage_of(entry: Entry) -> Usage | None:
+    """What a call used, as a record tells it that is no message."""
+    told = entry.meta.get("usage") if entry.kind is not Kind.MESSAGE else None
+    try:
+        return msgspec.convert(told, Usage) if isinstance(told, dict) else None
+    except msgspec.ValidationError:
+        return None  # somebody's own meta under that name
 
 
 def _cuts(entries: list[Entry], messages: list[Message]) -> list[tuple[int, Compaction]]:

@@ -29,6 +29,7 @@ from clew.model import (
     ToolCall,
     ToolResult,
     Unknown,
+    Usage,
 )
 
 if TYPE_CHECKING:
@@ -39,11 +40,15 @@ LOST = '{"status":"lost"}'
 """The content of a result that never came."""
 
 
-def trajectory(session: SessionInfo, segments: Sequence[Segment]) -> Row:
-    """The row of one session. `segments` hold its full history, oldest first."""
+def trajectory(
+    session: SessionInfo, segments: Sequence[Segment], beside: Sequence[Usage] = ()
+) -> Row:
+    """The row of one session. `segments` hold its full history, oldest first; `beside` are the
+    model calls that no message stands for.
+    """
     history, starts = _joined(segments)
     pairs = pair(history)
-    tally = Tally(history)
+    tally = Tally(history, beside)
     messages, firsts = _Writer(history, pairs, tally, starts).messages()
     end = judge(history, pairs)
     times = [message.time_ms for message in history if message.time_ms > 0]
