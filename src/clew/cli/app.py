@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "config": "settings:config",
     "transfer": "settings:transfer",
     "export": "export:export",
+    "restore-file": "restore:restore_file",
     "audit": "checks:audit",
     "verify": "checks:verify",
     "stats": "figures:stats",
