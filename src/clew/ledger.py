@@ -286,13 +286,21 @@ class Ledger(Giving):
         path: str | os.PathLike[str],
         *,
         importer: str | None = None,
+        tables: Mapping[str, str] | None = None,
         on_progress: Callable[[Any], None] | None = None,
     ) -> Imported:
-        """Bring in every history below a file or folder; what is there already is not added
-        again. Sources are opened read-only. Gives counts and a note for all that was odd.
+        """Bring in every history below a file or folder, or the tables of a chat application at
+        a `postgresql://` URL (`tables` maps their names: see `docs/formats/chat-tables.md`). What
+        is there already is not added again. Sources are opened read-only. Gives counts and a
+        note for all that was odd.
         """
         from clew.gather import gather
+        from clew.tables import SCHEMES, gather_tables
 
+        if str(path).startswith(SCHEMES):
+            return gather_tables(self, str(path), tables)
+        if tables:
+            raise Invalid("`tables` maps names of a database: give its postgresql:// URL")
         return gather(self, Path(path), importer=importer, on_progress=on_progress)
 
     def source_bytes(self, session: str) -> dict[str, bytes]:

@@ -79,11 +79,13 @@ class Work(msgspec.Struct):
     size: int
     mtime_ns: int
     thread: str | None = None
+    place: str | None = None
+    """The address of what is no file."""
 
     @property
     def name(self) -> str:
         """The name under which the ledger knows this source."""
-        name = source_name(self.path)
+        name = source_name(self.path) if self.place is None else self.place
         return name if self.thread is None else f"{name}#{mended(self.thread)}"
 
 

@@ -23,7 +23,6 @@ from clew.source import (
     Work,
     count,
     cut_frames,
-    source_name,
     spared,
     store,
 )
@@ -45,7 +44,7 @@ def take_store(ledger: Ledger, work: Work, report: Imported) -> list[Taken]:
     with spared(work, report), work.importer.look(work.path) as inside:
         seen = _seen(ledger, work)
         for thread in inside.threads():
-            one = Work(work.importer, work.path, *thread.mark, thread.name)
+            one = Work(work.importer, work.path, *thread.mark, thread.name, work.place)
             if seen.get(one.name) == thread.mark:
                 continue
             taken = Taken(one.name, None, 0, new=False, settled=False)
@@ -64,7 +63,7 @@ def _seen(ledger: Ledger, work: Work) -> dict[str, tuple[int, int]]:
     """The marks that the threads of this store had when they were read."""
     with ledger._database.read() as tx:
         rows = tx.all("source_seen", importer=work.importer.name)
-    prefix = source_name(work.path) + "#"
+    prefix = f"{work.name}#"
     return {row[0]: (row[1], row[2]) for row in rows if row[0].startswith(prefix)}
 
 

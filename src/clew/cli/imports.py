@@ -23,22 +23,34 @@ NOTES_SHOWN = 10
 
 @click.command("import")
 @setup
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False)
 @click.option("--agent", metavar="NAME", help="Read as this agent's (default: find out).")
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="NAME=OWN",
+    help="What a table or column is called in a database, e.g. tool_traces.chat_id=thread.",
+)
 @click.option("--notes", "all_notes", is_flag=True, help="Show every note, not the first ten.")
-def import_(setup: Setup, path: Path | None, agent: str | None, all_notes: bool) -> None:
+def import_(
+    setup: Setup, path: str | None, agent: str | None, maps: tuple[str, ...], all_notes: bool
+) -> None:
     """Bring in the histories below PATH, a file or a folder.
 
     Without PATH: from wherever the agents on this machine keep theirs. What is there already
-    is not added again, so run it as often as you like. Sources are never changed.
+    is not added again, so run it as often as you like. Sources are never changed. A
+    postgresql:// URL names the database of a chat application with tool_traces and
+    agent_snapshots, or what --map says they are called.
     """
     roots = [path] if path is not None else _own_roots(agent)
+    tables = _tables(maps)
     if not roots:
         _nothing_found(setup)
         return
     with setup.open(write=True, create=True, durability="normal") as ledger:
         begun = time.monotonic()
-        total = _gather(ledger, roots, agent)
+        total = _gather(ledger, roots, agent, tables)
         ledger.sync()
         seconds = time.monotonic() - begun
         indexed = _index(ledger)
@@ -48,14 +60,23 @@ def import_(setup: Setup, path: Path | None, agent: str | None, all_notes: bool)
         _tell(total, roots, seconds, indexed, all_notes)
 
 
-def _own_roots(agent: str | None) -> list[Path]:
+def _tables(maps: tuple[str, ...]) -> dict[str, str]:
+    from clew.errors import Invalid
+
+    for each in maps:
+        if not all(each.partition("=")):
+            raise Invalid(f"--map {each}: write NAME=OWN, such as tool_traces=app.calls")
+    return {name: own for name, _, own in (each.partition("=") for each in maps)}
+
+
+def _own_roots(agent: str | None) -> list[str]:
     from clew.errors import Invalid
     from clew.importers import IMPORTERS
 
     if agent is not None and agent not in IMPORTERS:
         raise Invalid(f"no importer {agent!r}: there are {', '.join(sorted(IMPORTERS))}")
     chosen = IMPORTERS.values() if agent is None else [IMPORTERS[agent]]
-    return [root for each in chosen for root in each.roots(Path.home(), os.environ)]
+    return [str(root) for each in chosen for root in each.roots(Path.home(), os.environ)]
 
 
 def _nothing_found(setup: Setup) -> None:
@@ -70,7 +91,9 @@ def _nothing_found(setup: Setup) -> None:
         output.document(_facts(Imported(), [], 0.0, (0, 0.0)))
 
 
-def _gather(ledger: Ledger, roots: list[Path], agent: str | None) -> Imported:
+def _gather(
+    ledger: Ledger, roots: list[str], agent: str | None, tables: dict[str, str]
+) -> Imported:
     from clew.errors import NotFound
     from clew.source import Imported
 
@@ -79,7 +102,9 @@ def _gather(ledger: Ledger, roots: list[Path], agent: str | None) -> Imported:
         with output.progress("reading", in_bytes=True) as advance:
             on_bytes = partial(_on_bytes, advance)
             try:
-                found = ledger.import_from(root, importer=agent, on_progress=on_bytes)
+                found = ledger.import_from(
+                    root, importer=agent, tables=tables or None, on_progress=on_bytes
+                )
             except NotFound:
                 if len(roots) == 1:
                     raise
@@ -105,22 +130,28 @@ def _index(ledger: Ledger) -> tuple[int, float]:
     return entries, time.monotonic() - begun
 
 
+def _shown(root: str) -> str:
+    """A place without the password in it."""
+    scheme, sign, rest = root.partition("://")
+    return f"{scheme}{sign}{rest.rpartition('@')[2]}" if sign else root
+
+
 def _facts(
-    total: Imported, roots: list[Path], seconds: float, indexed: tuple[int, float]
+    total: Imported, roots: list[str], seconds: float, indexed: tuple[int, float]
 ) -> dict[str, Any]:
     import msgspec
 
     facts: dict[str, Any] = msgspec.to_builtins(total)
     facts |= {"seconds": seconds, "indexed": indexed[0], "index_seconds": indexed[1]}
-    return {"roots": [str(root) for root in roots], **facts}
+    return {"roots": [_shown(root) for root in roots], **facts}
 
 
 def _tell(
-    total: Imported, roots: list[Path], seconds: float, indexed: tuple[int, float], all_notes: bool
+    total: Imported, roots: list[str], seconds: float, indexed: tuple[int, float], all_notes: bool
 ) -> None:
     rate = total.bytes / max(seconds, 1e-6) / 1e6
     plural = output.plural
-    output.text(output.clean(f"From {', '.join(map(str, roots))}:"))
+    output.text(output.clean(f"From {', '.join(map(_shown, roots))}:"))
     unchanged = f", {total.unchanged:,} unchanged since the last time" if total.unchanged else ""
     output.text(f"  {plural(total.files, 'file')}{unchanged}")
     output.text(f"  {plural(total.sessions_new, 'new session')}, {total.sessions_grown:,} grown")

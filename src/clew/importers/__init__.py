@@ -8,12 +8,15 @@ from clew import shapes
 from clew.importers import (
     chat,
     chat_records,
+    chat_tables,
     claude_code,
     claude_records,
     codex,
     codex_records,
     copilot_cli,
     copilot_records,
+    flynn,
+    flynn_records,
     gemini_cli,
     gemini_records,
     openai_agents,
@@ -40,6 +43,7 @@ IMPORTERS: Final[dict[str, Importer | Store]] = {
     "copilot-cli": copilot_cli,
     "openai-agents": openai_agents,
     "chat": chat,
+    "flynn": flynn,
 }
 
 
@@ -60,3 +64,6 @@ def register_decoders() -> None:
     shapes.register_decoder(openai_agents.FORMAT, openai_agents.decode)
     shapes.register_decoder(copilot_records.FORMAT, copilot_records.decode)
     shapes.register_decoder(chat_records.FORMAT, chat_records.decode)
+    shapes.register_decoder(chat_tables.FORMAT, chat_tables.decode)
+    shapes.register_decoder(chat_tables.RESULTS, chat_tables.decode_results)
+    shapes.register_decoder(flynn_records.FORMAT, flynn_records.decode)

@@ -225,6 +225,7 @@ class RemoteLedger(ledger.Ledger):
         path: str | os.PathLike[str],
         *,
         importer: str | None = None,
+        tables: Mapping[str, str] | None = None,
         on_progress: Callable[[Any], None] | None = None,
     ) -> Imported:
         """Not over a server: raises `Invalid`, which says how it is done."""
