@@ -587,12 +587,36 @@ def test_a_copy_made_before_a_compaction_is_a_checkpoint_and_not_read(
     write(folder / "s.jsonl.bak.2026-04-01T11-00-00.000Z", begin[:2])
     report = store.import_from(tmp_path)
     assert (report.files, report.sessions_new, report.known) == (1, 1, 0)
+    assert [(Path(note.path).name, note.text) for note in report.notes] == [
+        (f"s.checkpoint.{UUID}.jsonl", "left alone: s.jsonl begins with all of it"),
+        ("s.jsonl.bak.2026-04-01T11-00-00.000Z", "left alone: s.jsonl begins with all of it"),
+    ]
     session = session_of(store, "openclaw:s")
     (checkpoint,) = session.checkpoints()
     assert (checkpoint.reason, checkpoint.tokens_after) == (str(Reason.OVERFLOW), 90)
     assert texts(session.branch(checkpoint).history()) == ["says a1", "says a2"]
     assert texts(session.context()) == ["so far", "says a2", "says a9"]
     assert list(store.source_bytes(session.id)) == [str(folder / "s.jsonl")]
+
+
+def test_a_copy_is_told_of_once(store: clew.Ledger, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    records = [header("s"), *chat("a1", "a2", "a3", "a4")]
+    moment = 1_700_000_000
+
+    def put(name: str, count: int, later: int) -> None:
+        os.utime(write(folder / name, records[:count]), (moment + later, moment + later))
+
+    put(f"s.checkpoint.{UUID}.jsonl", 2, 0)
+    put("s.jsonl", 3, 1)
+    assert len(store.import_from(tmp_path).notes) == 1
+    assert store.import_from(tmp_path).notes == [], "nothing changed"
+    put("s.jsonl", 4, 2)
+    assert store.import_from(tmp_path).notes == [], "it was told"
+    put(f"s.checkpoint.{UUID[::-1]}.jsonl", 3, 3)
+    put("s.jsonl", 5, 4)
+    (note,) = store.import_from(tmp_path).notes
+    assert UUID[::-1] in note.path, "another one"
 
 
 def test_a_copy_that_holds_what_the_file_lost_is_read_before_it(

@@ -9,7 +9,7 @@ read by `clew.threads`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,10 @@ from clew import importers
 from clew.db import Tx
 from clew.errors import Damaged, Invalid, NotFound
 from clew.importers import packed
-from clew.importers.base import Store
+from clew.importers.base import LeavesOut, Store
 from clew.intake import Intake, Piece, link_spawned
 from clew.log import unpack
+from clew.looking import Held, walk
 from clew.model import Kind
 from clew.names import mended
 from clew.source import (
@@ -70,7 +71,8 @@ def gather(
 ) -> Imported:
     """See `Ledger.import_from`."""
     report = Imported()
-    works = _changed(ledger, _find(root, importer), report)
+    works = _changed(ledger, root, importer, report)
+    _tell_copies(ledger, root, works, report)
     total, done = sum(work.size for work in works), 0
     for number, work in enumerate(works):
         if on_progress:
@@ -96,57 +98,60 @@ def take_file(ledger: Ledger, work: Work, report: Imported) -> list[Taken]:
     return [taken]
 
 
-def _find(root: Path, name: str | None) -> Iterator[tuple[Importer | Store, Path]]:
+def _asked(root: Path, name: str | None) -> dict[str, Importer | Store]:
+    """The importers to ask what is there."""
     if not root.exists():
         raise NotFound(f"{root} does not exist: name a file or folder with histories")
     chosen = importers.IMPORTERS
-    if name is not None:
-        if name not in chosen:
-            raise Invalid(f"no importer {name!r}: there are {', '.join(sorted(chosen))}")
-        chosen = {name: chosen[name]}
-    found = False
-    if name is not None and root.is_file():
-        # Named by hand, a file needs no look to be taken for what it is said to be.
-        yield chosen[name], root
-        return
+    if name is None:
+        return chosen
+    if name not in chosen:
+        raise Invalid(f"no importer {name!r}: there are {', '.join(sorted(chosen))}")
+    return {name: chosen[name]}
+
+
+def _changed(ledger: Ledger, root: Path, name: str | None, report: Imported) -> list[Work]:
+    """The files that are new or have another size or time than when they were read. A store
+    is always looked into: it knows by itself what changed.
+    """
+    chosen = _asked(root, name)
+    held = Held(ledger, importers.IMPORTERS)
+    alone = root.is_file()
+    files = [] if alone else [(f, source_name(Path(f)), mark) for f, mark in walk(root)]
+    works: list[Work] = []
     for importer in chosen.values():
-        for path in importer.discover(root):
-            found = True
-            yield importer, path
-    if not found:
+        known = None if alone else held.all_of(importer, files)
+        if known is not None:
+            report.files += len(known)
+            report.unchanged += len(known)
+            continue
+        # Named by hand, a file needs no look to be taken for what it is said to be.
+        found = [root] if alone and name is not None else importer.discover(root)
+        works += _to_read(importer, found, held, report)
+    if not report.files:
         raise NotFound(
             f"{root} holds no history that Clew can read ({', '.join(sorted(chosen))}): "
             "name the agent's folder, for example ~/.claude"
         )
+    return works
 
 
-def _changed(
-    ledger: Ledger, found: Iterator[tuple[Importer | Store, Path]], report: Imported
-) -> list[Work]:
-    """The files that are new or have another size or time than when they were read. A store
-    is always looked into: it knows by itself what changed.
-    """
-    seen: dict[str, dict[str, tuple[int, int]]] = {}
-    works = []
-    for importer, path in found:
-        known = seen.get(importer.name)
-        if known is None:
-            with ledger._database.read() as tx:
-                rows = tx.all("source_seen", importer=importer.name)
-            known = seen[importer.name] = {row[0]: (row[1], row[2]) for row in rows}
+def _to_read(
+    importer: Importer | Store, found: Iterable[Path], held: Held, report: Imported
+) -> Iterator[Work]:
+    store = isinstance(importer, Store)
+    for path in found:
         report.files += 1
         try:
             status = path.stat()
         except OSError as error:
             report.notes.append(Note(source_name(path), None, f"not read: {error}"))
             continue
-        if isinstance(importer, Store):
-            works.append(Work(importer, path, status.st_size, status.st_mtime_ns))
-        elif known.get(source_name(path)) == (status.st_size, status.st_mtime_ns):
+        mark = (status.st_size, status.st_mtime_ns)
+        if not store and held.mark(importer.name, source_name(path)) == mark:
             report.unchanged += 1
         else:
-            works.append(Work(importer, path, status.st_size, status.st_mtime_ns))
-    return works
+            yield Work(importer, path, *mark)
 
 
 def _import_file(ledger: Ledger, work: Work, report: Imported) -> Taken:

@@ -69,6 +69,14 @@ class Importer(Protocol):
         """
 
 
+@runtime_checkable
+class LeavesOut(Protocol):
+    """An importer that does not read copies of which the originals are there tells of them."""
+
+    def copies(self, root: Path) -> Iterator[tuple[Path, Path]]:
+        """Each file below `root` that is left out, and the one that begins with all of it."""
+
+
 class Thread(msgspec.Struct, frozen=True):
     """One session in a store. `name` is unique in it and stays; `mark` are two numbers of which
     one changes whenever anything of the session does (a count and a newest time, say).
@@ -86,7 +94,9 @@ class Item(msgspec.Struct, frozen=True):
     `""` the root; `None` is the item before it in the list. An `open` item is still being
     written: it and what is behind it wait. One that stands `aside` is not in the conversation
     (what is known of the session itself, its usage). `note` says why it was not understood: it is
-    kept and not read.
+    kept and not read. `said` is by what a change is told where not all of the body counts for
+    that (a row's number, a counter). What is `past` (taken back, or summed up) is read when it is
+    new; once seen, neither its words nor its place are looked at again.
     """
 
     key: str
@@ -95,6 +105,8 @@ class Item(msgspec.Struct, frozen=True):
     open: bool = False
     aside: bool = False
     note: str | None = None
+    said: bytes | None = None
+    past: bool = False
 
 
 class ThreadReader(Protocol):

@@ -93,6 +93,20 @@ def discover(root: Path) -> Iterator[Path]:
         yield from _without_copies(sessions[session])
 
 
+def copies(root: Path) -> Iterator[tuple[Path, Path]]:
+    """See `LeavesOut.copies`."""
+    named: dict[tuple[str, str], list[Path]] = {}
+    for path in _walk(root):
+        if (session := _session_of(path)) is not None:
+            named.setdefault((str(path.parent), session), []).append(path)
+    for files in named.values():
+        ours = [path for path in files if len(files) > 1 and _begun(path) is not None]
+        kept = _without_copies(ours)
+        for copy in ours:
+            if copy not in kept:
+                yield copy, next(path for path in kept if _begins_with(path, copy))
+
+
 def open(path: Path, state: bytes | None = None) -> PiReader:
     """See `Importer.open`. `sessions.json` beside the file is read now."""
     values = pi.first_records(path)
