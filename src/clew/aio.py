@@ -108,6 +108,7 @@ class AsyncLedger:
     import_from = _in_thread(sync.Ledger.import_from)
     source_bytes = _in_thread(sync.Ledger.source_bytes)
     restore_file = _in_thread(sync.Ledger.restore_file)
+    handoff = _in_thread(sync.Ledger.handoff)
     trajectory = _in_thread(sync.Ledger.trajectory)
     export = _in_thread(sync.Ledger.export)
     audit = _in_thread(sync.Ledger.audit)

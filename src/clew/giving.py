@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from clew.handoff import HandedOff
     from clew.ledger import Ledger
     from clew.restoring import Restored
 
@@ -35,3 +36,37 @@ class Giving:
         folder = None if root is None else Path(root)
         ledger = cast("Ledger", self)
         return restore_file(ledger, ledger.get(session), to, root=folder, dry_run=dry_run)
+
+    def handoff(
+        self,
+        session: str,
+        to: str,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        cwd: str | None = None,
+        keep: int | None = None,
+        max_tokens: int | None = None,
+        dry_run: bool = False,
+    ) -> HandedOff:
+        """Write a session that another agent (`claude-code`, `codex`, `gemini-cli`, `opencode`,
+        `pi`) can take up, with its own tools; or a briefing (`markdown`).
+
+        All that the model saw goes over, or with `keep` its last turns and with `max_tokens`
+        about as much as that; the rest stands in a briefing made of facts. `root` is the
+        agent's folder if not the usual one, `cwd` the folder to work in if not the session's.
+        Nothing is ever overwritten: raises `Conflict`; `NotFound` for what was erased,
+        `Invalid` for what says nothing.
+        """
+        from clew.handoff import handoff
+
+        ledger = cast("Ledger", self)
+        return handoff(
+            ledger,
+            ledger.get(session),
+            to,
+            root=None if root is None else Path(root),
+            cwd=cwd,
+            keep=keep,
+            max_tokens=max_tokens,
+            dry_run=dry_run,
+        )

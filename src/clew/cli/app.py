@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "transfer": "settings:transfer",
     "export": "export:export",
     "restore-file": "restore:restore_file",
+    "handoff": "handoff:handoff",
     "audit": "checks:audit",
     "verify": "checks:verify",
     "stats": "figures:stats",

@@ -33,6 +33,7 @@ from clew.verify import Report
 
 if TYPE_CHECKING:
     from clew.frames import AnyFrame
+    from clew.handoff import HandedOff
     from clew.remote.following import Stream
     from clew.restoring import Restored
     from clew.source import Imported
@@ -255,6 +256,23 @@ class RemoteLedger(ledger.Ledger):
         raise Invalid(
             f"files are written where the ledger is: run `clew restore-file {session} --to {to}` "
             "with its --db on the server's machine; `source_bytes` gives a session's own files"
+        )
+
+    def handoff(
+        self,
+        session: str,
+        to: str,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        cwd: str | None = None,
+        keep: int | None = None,
+        max_tokens: int | None = None,
+        dry_run: bool = False,
+    ) -> HandedOff:
+        """Not over a server: raises `Invalid`, which says how it is done."""
+        raise Invalid(
+            f"files are written where the ledger is: run `clew handoff {session} --to {to}` with "
+            "its --db on the server's machine; `view` gives the conversation for any provider"
         )
 
     def trajectory(self, session: str) -> dict[str, JSON]:
