@@ -154,6 +154,31 @@ def _to_read(
             yield Work(importer, path, *mark)
 
 
+def _tell_copies(ledger: Ledger, root: Path, works: list[Work], report: Imported) -> None:
+    """Tell once of each file that is left out because another one begins with all of it: when
+    that one is read, and the copy was made since it was read the last time.
+    """
+    reads = {work.path for work in works}
+    for importer in {work.importer.name: work.importer for work in works}.values():
+        if not isinstance(importer, LeavesOut):
+            continue
+        with ledger._database.read() as tx:
+            seen = {row[0]: row[2] for row in tx.all("source_seen", importer=importer.name)}
+        for copy, original in importer.copies(root):
+            before = seen.get(source_name(original), 0)
+            if original in reads and _written(copy) > before:
+                text = f"left alone: {mended(original.name)} begins with all of it"
+                report.notes.append(Note(source_name(copy), None, text))
+
+
+def _written(path: Path) -> int:
+    """When a file was written; 0 when it is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def _import_file(ledger: Ledger, work: Work, report: Imported) -> Taken:
     settled = False
     with packed.opened(work.path) as file:
