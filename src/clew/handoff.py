@@ -19,7 +19,7 @@ from clew.model import Message, Text
 from clew.names import bounded
 from clew.restoring import absolute, elsewhere, in_a_folder, record
 from clew.view import is_turn_start
-from clew.writers import WRITERS
+from clew.writers import WRITERS, lost
 from clew.writers.adapting import Adapted, adapt, document
 from clew.writers.base import Conversation, Loss, Written
 from clew.writers.placing import LONGER, Placed, put
@@ -113,11 +113,16 @@ def handoff(
         images=adapted.images,
         tokens=tokens,
         tokens_before=before,
-        losses=(*settling, *adapted.losses, *written.losses),
+        losses=(*settling, *adapted.losses, *filter(_of_the_old, written.losses)),
         notes=(*notes, *_notes(placed, to, root, tokens, max_tokens)),
         text=text,
         dry_run=dry_run,
     )
+
+
+def _of_the_old(loss: Loss) -> bool:
+    """False for what says of quotations and notes, which are made here, that nobody typed them."""
+    return loss.what != lost.INJECTED
 
 
 def _in(found: Conversation, cwd: str | None) -> Conversation:

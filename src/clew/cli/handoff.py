@@ -87,8 +87,7 @@ def _preview(told: HandedOff, *, tell_command: bool) -> None:
     if told.images:
         output.say(f"  {output.plural(told.images, 'picture')} kept")
     for loss in told.losses:
-        where = f" ({', '.join(loss.where)}{'…' if loss.count > len(loss.where) else ''})"
-        output.say(f"  lost: {loss.what}: {loss.count:,}{where if loss.where else ''}")
+        output.say(f"  lost: {loss.what}: {loss.count:,}")
     for text in told.notes:
         output.say(f"  {text}")
     for file in told.files:

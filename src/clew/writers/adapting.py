@@ -135,10 +135,10 @@ def _lead(
 ) -> tuple[Message, str | None]:
     """What stands first: a briefing, the session's own summary, or one sentence."""
     time_ms = rest[0].time_ms if rest else 0
-    if not rest:
-        # By itself it is what the person says: agents list no session in which nobody speaks.
+    if older and not any(map(is_turn_start, rest)):
+        # It is what the person says: agents list no session in which nobody speaks.
         words = briefing(conversation, older)
-        return Message("user", (Text(words),), time_ms=older[-1].time_ms), "briefing"
+        return Message("user", (Text(words),), time_ms=time_ms or older[-1].time_ms), "briefing"
     if older:
         return _summary(briefing(conversation, older), time_ms), "briefing"
     note = f"({origin(conversation)})"
@@ -178,21 +178,18 @@ def _fitting(
     max_tokens: int,
     count: Callable[[Message], int],
 ) -> int:
-    """The earliest cut with which briefing and rest fit; the latest where none does."""
+    """The earliest cut with which briefing and rest fit, at a turn's start if there is one; the
+    latest where none does.
+    """
     sizes = list(accumulate(reversed([count(each) for each in messages]), initial=0))[::-1]
-    note = count(Message("user", (Text(origin(conversation)),)))
-    if sizes[0] + note <= max_tokens:
+    if sizes[0] + count(Message("user", (Text(origin(conversation)),))) <= max_tokens:
         return 0
+    # The briefing on a part is hardly larger than the one on all: its lists are short.
+    head = count(Message("user", (Text(briefing(conversation, messages)),)))
     cuts = [cut for cut in view.legal_cuts(messages) if cut]
-    starts = [cut for cut in cuts if is_turn_start(messages[cut])] or cuts
-    for cut in starts:
-        if sizes[cut] >= max_tokens:
-            continue
-        lead = Message("user", (Text(briefing(conversation, messages[:cut])),))
-        if count(lead) + sizes[cut] <= max_tokens:
-            return cut
-    fitting = [cut for cut in cuts if sizes[cut] < max_tokens]
-    return fitting[-1] if fitting else len(messages)
+    fitting = [cut for cut in cuts if head + sizes[cut] <= max_tokens]
+    starts = [cut for cut in fitting if is_turn_start(messages[cut])]
+    return next(iter(starts or fitting), len(messages))
 
 
 # --- saying it again ---------------------------------------------------------------------

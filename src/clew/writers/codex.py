@@ -25,6 +25,7 @@ from clew.importers.codex_records import typed
 from clew.model import JSON, File, Image, Message, Part, Text, Thinking, ToolCall, Unknown
 from clew.shapes import base, openai_responses
 from clew.shapes.ids import tool_name
+from clew.writers import lost
 from clew.writers.base import (
     Conversation,
     Losses,
@@ -123,7 +124,7 @@ class _Rollout:
     def name(self, title: str) -> None:
         """What the thread is called."""
         self._event("thread_name_updated", thread_id=self._thread, thread_name=title)
-        self.losses.add("the title in the list of threads: its first prompt stands there")
+        self.losses.add(f"{lost.TITLE} in the list of threads: the first prompt stands there")
 
     def begin_anew(self, message: Message) -> None:
         """A summary, which takes the place of all that the model saw so far."""
@@ -170,7 +171,7 @@ class _Rollout:
             self._turn = turn
             self._event("task_started", turn_id=turn, model_context_window=None)
         elif not message.meta or prompt is not None:
-            self.losses.add("whether a person typed it or a program put it in", message.at)
+            self.losses.add(lost.INJECTED, message.at)
         self.add("response_item", item)
         if not injected:
             pictures = [b["image_url"] for b in content if b["type"] == "input_image"]
@@ -195,7 +196,7 @@ class _Rollout:
                 case Thinking():
                     self._think(part, message)
                 case Image() | File() | Unknown():
-                    self.losses.add(f"{_kind(part)} in an answer", message.at)
+                    self.losses.add(_kind(part), message.at)
                     content = [{"type": "output_text", "text": base.left_out(part)}]
                     self.add("response_item", _message("assistant", content))
 
@@ -257,7 +258,7 @@ class _Rollout:
     def _leave_out(self, message: Message, kept: tuple[type, ...]) -> None:
         for part in message.parts:
             if not isinstance(part, kept):
-                self.losses.add(f"{_kind(part)} in a {message.role} message", message.at)
+                self.losses.add(_kind(part), message.at)
 
 
 def _message(role: str, content: Iterable[JSON]) -> dict[str, JSON]:
@@ -265,6 +266,4 @@ def _message(role: str, content: Iterable[JSON]) -> dict[str, JSON]:
 
 
 def _kind(part: Part) -> str:
-    return (
-        "images without their bytes" if isinstance(part, Image) else f"{type(part).__name__} parts"
-    )
+    return lost.BLOCKS if isinstance(part, Unknown) else lost.MEDIA

@@ -34,9 +34,11 @@ from clew.model import (
     Thinking,
     ToolCall,
     ToolResult,
+    Unknown,
 )
 from clew.shapes import base
 from clew.shapes.ids import tool_name
+from clew.writers import lost
 from clew.writers.base import (
     Conversation,
     Losses,
@@ -191,14 +193,14 @@ class _Rows:
             return
         words = message.text
         if message.role == "system":
-            self._losses.add("that instructions are the system's, and no prompt", message.at)
+            self._losses.add(lost.MIDDLE, message.at)
         if words.strip().startswith(_LEFT_OUT):
             self._losses.add(
                 "prompts that the agent would skip: words stand before them", message.at
             )
             parts.insert(0, {"text": _SAID})
         if message.meta and typed({"type": "user", "content": parts}) is not None:
-            self._losses.add("that text was put in by a program, and typed by nobody", message.at)
+            self._losses.add(lost.INJECTED, message.at)
         self._add("user", content=parts)
 
     def _row(self, kind: str, **facts: JSON) -> dict[str, JSON]:
@@ -212,7 +214,7 @@ class _Rows:
             if isinstance(part, ToolCall):
                 calls.append(self._call(part, results.get(part.id), message))
             elif isinstance(part, Thinking):
-                self._losses.add("reasoning", message.at)
+                self._losses.add(lost.REASONING, message.at)
             elif (found := self._part(part, message)) is not None:
                 parts.append(found)
         if not parts and not calls:
@@ -255,7 +257,7 @@ class _Rows:
                 return {"inlineData": {"mimeType": part.media_type, "data": data}}
             case ToolCall() | ToolResult() | Thinking():
                 return None
-        self._losses.add(f"{type(part).__name__} parts without their bytes", message.at)
+        self._losses.add(lost.BLOCKS if isinstance(part, Unknown) else lost.MEDIA, message.at)
         return {"text": base.left_out(part)}
 
 

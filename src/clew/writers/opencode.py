@@ -31,9 +31,11 @@ from clew.model import (
     Thinking,
     ToolCall,
     ToolResult,
+    Unknown,
 )
 from clew.shapes import base
 from clew.shapes.ids import tool_name
+from clew.writers import lost
 from clew.writers.base import Conversation, Losses, Written, digest, line, spoken
 
 name = "opencode"
@@ -122,7 +124,7 @@ class _File:
         id = self._id("msg")
         parts = [found for part in message.parts if (found := self._said(part, message))]
         if message.role == "system":
-            self.losses.add("that instructions are the system's, and no prompt", message.at)
+            self.losses.add(lost.MIDDLE, message.at)
         if message.meta or message.role == "system":
             parts = [part | {"synthetic": True} if part["type"] == "text" else part
                      for part in parts]  # fmt: skip
@@ -189,7 +191,7 @@ class _File:
 
     def _thought(self, part: Thinking, message: Message) -> list[dict[str, JSON]]:
         if part.signature or part.data:
-            self.losses.add("the seals of reasoning, which hold for its provider alone", message.at)
+            self.losses.add(lost.REASONING, message.at)
         if not part.text.strip():
             return []
         spent = {"start": self.time, "end": self.time}
@@ -214,7 +216,7 @@ class _File:
                 "time": spent,
             }
             if media:
-                self.losses.add("pictures and files in a failed result", message.at)
+                self.losses.add(lost.MEDIA, message.at)
         elif media:
             state["attachments"] = media
         return {"type": "tool", "tool": tool_name(call.name), "callID": call.id, "state": state}
@@ -235,7 +237,7 @@ class _File:
                 return {"type": "text", "text": words} if words else None
             case Image(data=str(data)) | File(data=str(data)) if data and part.media_type:
                 if message.role == "assistant":
-                    self.losses.add("pictures and files in an answer", message.at)
+                    self.losses.add(lost.MEDIA, message.at)
                     return {"type": "text", "text": base.left_out(part)}
                 url = base.data_url(part.media_type, data)
                 name_ = part.name if isinstance(part, File) else None
@@ -243,7 +245,7 @@ class _File:
                 return told | {"filename": name_ or "attachment"}
             case ToolCall() | ToolResult() | Thinking():
                 return None
-        self.losses.add(f"{type(part).__name__} parts without their bytes", message.at)
+        self.losses.add(lost.BLOCKS if isinstance(part, Unknown) else lost.MEDIA, message.at)
         return {"type": "text", "text": base.left_out(part)}
 
     def _add(self, id: str, info: dict[str, JSON], parts: Sequence[dict[str, JSON]]) -> None:
