@@ -98,12 +98,16 @@ def test_a_changed_last_item_takes_its_place_and_a_changed_earlier_one_is_kept_a
 
 def test_a_row_in_the_middle_that_goes_takes_nothing_else_along(path: Path) -> None:
     with memory_ledger() as ledger:
-        for text in ("one", "two", "three"):
+        for text in ("one", "two", "three", "four", "five"):
             add(path, text)
         ledger.import_from(path)
         run(path, "delete from agent_messages where id = 2")
         ledger.import_from(path)
-        assert said(ledger) == ["one", "three"]
+        assert said(ledger) == ["one", "three", "four", "five"]
+        add(path, "six")
+        run(path, "delete from agent_messages where id = 4")
+        ledger.import_from(path)
+        assert said(ledger) == ["one", "three", "five", "six"]
 
 
 def test_the_branches_share_what_came_before_them(tmp_path: Path) -> None:

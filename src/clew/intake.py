@@ -30,7 +30,7 @@ from clew.log import (
     save_head,
     usage_row,
 )
-from clew.model import Origin, Reason, Record, Usage
+from clew.model import Kind, Origin, Reason, Record, Usage
 from clew.moves import move_head
 from clew.names import mended
 from clew.renamed import Renamed
@@ -79,11 +79,14 @@ class Intake:
         *,
         generation: int = 1,
         read_to: int = 0,
+        later_aside: bool = False,
     ) -> None:
         self._ledger = ledger
         self._importer = importer
         self._path = path
         self._generation = generation
+        self._aside = later_aside
+        """True where a later version of a record that the session holds is not said again."""
         self._given = project
         """The project of the generation before: one that a lost unit made must not stay."""
         self._project = project
@@ -367,7 +370,7 @@ class Intake:
             if later:
                 self.notes.append((item.record.start, LATER))
             if not known:
-                fresh.append(_later(item) if later else item)
+                fresh.append(_later(item, aside=self._aside) if later else item)
         self.known += len(self._items) - len(fresh)
         return fresh
 
@@ -495,9 +498,14 @@ class Intake:
             tx.fill("usage_set", [tuple(row.values()) for row in rows.values()])
 
 
-def _later(item: _Item) -> _Item:
-    """A later version of a record that is there: it comes last, whatever it once followed."""
+def _later(item: _Item, *, aside: bool) -> _Item:
+    """A later version of a record that is there: it comes last, whatever it once followed, and
+    `aside` as a notice.
+    """
     record = msgspec.structs.replace(item.record, after=None)
+    if aside:
+        record.kind, record.role, record.compaction = Kind.NOTICE, None, None
+        item.draft.kind, item.draft.role = Kind.NOTICE, None
     return msgspec.structs.replace(item, record=record)
 
 

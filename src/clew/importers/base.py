@@ -96,7 +96,9 @@ class Item(msgspec.Struct, frozen=True):
     (what is known of the session itself, its usage). `note` says why it was not understood: it is
     kept and not read. `said` is by what a change is told where not all of the body counts for
     that (a row's number, a counter). What is `past` (taken back, or summed up) is read when it is
-    new; once seen, neither its words nor its place are looked at again.
+    new; once seen, neither its words nor its place are looked at again. `copy_of` names the record
+    of another thread whose copy it is (`<thread>/<key>`): a thread that begins with copies becomes
+    a branch of the other.
     """
 
     key: str
@@ -107,6 +109,7 @@ class Item(msgspec.Struct, frozen=True):
     note: str | None = None
     said: bytes | None = None
     past: bool = False
+    copy_of: str | None = None
 
 
 class ThreadReader(Protocol):

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import apsw
 import msgspec
 
-from clew.canonical import content_id
+from clew.canonical import content_id, parse
 from clew.errors import Invalid
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def embedded(text: JSON) -> Any:
         return text
     raw = text.encode("utf-8", "surrogatepass")
     try:
-        msgspec.json.decode(raw)
+        parse(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return text
     return msgspec.Raw(raw.replace(b"\r", b" ").replace(b"\n", b" "))

@@ -7,6 +7,8 @@ appended to the thread's stream; whatever else was seen before stays in the ledg
 - New, and behind the newest: it goes on. New, and behind an earlier one (what followed that was
   taken back, or is another branch): the session goes back there first.
 - The newest item says something else: it takes its place.
+- An item stands behind another than before (what was between them is gone): the session goes back
+  there, and what follows it goes along.
 - An earlier item says something else: what follows it stays where it is. The later version is
   kept, and stands in the conversation only where the format knows how (`ItemReader.mend`).
 """
@@ -37,13 +39,15 @@ ROOT = ""
 
 class _Known(msgspec.Struct, array_like=True, omit_defaults=True):
     """An item that was seen: the digest of what it said last, the item it followed, how many
-    versions of it there are, and the name of the last entry that stands for it.
+    versions of it there are, the name of the last entry that stands for it, and where in the
+    stream it took its place in the conversation.
     """
 
     digest: str
     after: str
     version: int = 1
     last: str | None = None
+    placed: int = 0
 
 
 class _State(state.State):
@@ -129,28 +133,43 @@ class ItemReader(ABC):
                 return
             after = ROOT if item.aside else before if item.after is None else item.after
             before = before if item.aside else item.key
-            digest = _digest(item.body)
+            digest = _digest(item.body if item.said is None else item.said)
             known = self._known.get(item.key)
-            if known is not None and (known.digest, known.after) == (digest, after):
+            stands = known is not None and self._stands(known, after)
+            if known is not None and (item.past or (stands and known.digest == digest)):
                 continue
-            records = self._read(item, after, digest, known)
+            records = self._read(item, after, digest, known, stands=stands)
             raw = item.body + b"\n"
             self._consumed += len(raw)
             yield raw, records
 
-    def _read(self, item: Item, after: str, digest: str, known: _Known | None) -> list[Record]:
+    def _stands(self, known: _Known, after: str) -> bool:
+        """True for an item that follows what it followed. One that followed an item which stands
+        elsewhere now goes along with it.
+        """
+        before = self._known.get(after)
+        return known.after == after and (before is None or before.placed <= known.placed)
+
+    def _read(
+        self, item: Item, after: str, digest: str, known: _Known | None, *, stands: bool
+    ) -> list[Record]:
         """The records of an item that is new, changed, or stands elsewhere now."""
         version = 1 if known is None else known.version + 1
-        name = self._name(item.key, version)
+        name = item.copy_of if known is None else None
         record = Record(
-            self._consumed, len(item.body), Kind.NOTICE, self.format, native_id=name
+            self._consumed,
+            len(item.body),
+            Kind.NOTICE,
+            self.format,
+            native_id=name or self._name(item.key, version),
         )
         value = _value(item, record)
         if item.aside:
             self._known[item.key] = _Known(digest, after, version)
             return self._said(item, value, record)
-        if known is not None and known.after == after and self._tip != item.key:
-            self._known[item.key] = _Known(digest, after, version, self._last(item.key))
+        if known is not None and stands and self._tip != item.key:
+            held = self._last(item.key)
+            self._known[item.key] = _Known(digest, after, version, held, known.placed)
             found = [record] if value is None else [record, *self.mend(item, value, record)]
             if record.kind is Kind.MESSAGE or len(found) > 1:
                 self._known[self._tip].last = found[-1].native_id
@@ -158,7 +177,8 @@ class ItemReader(ABC):
         if after != self._tip:
             record.after = self._last(after)
         found = self._said(item, value, record)
-        self._known[item.key] = _Known(digest, after, version, found[-1].native_id)
+        last = found[-1].native_id
+        self._known[item.key] = _Known(digest, after, version, last, self._consumed)
         self._tip = item.key
         return found
 
