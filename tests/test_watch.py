@@ -297,10 +297,10 @@ def test_a_folder_that_cannot_be_looked_at_costs_only_itself(
 ) -> None:
     _history(tmp_path, "s", "a")
 
-    def broken(root: Path) -> Iterator[Path]:
-        raise PermissionError(13, "Permission denied", str(root))
+    def broken(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(clew.importers.IMPORTERS["codex"], "discover", broken)
+    monkeypatch.setattr(clew.importers.IMPORTERS["codex"], "identify", broken)
     watcher = Watcher(store, [tmp_path])
     found = watcher.round()
     assert len(found.changes) == 1

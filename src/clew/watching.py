@@ -14,7 +14,8 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from clew import gather, importers
 from clew.errors import Invalid, NotFound, Unavailable
 from clew.importers.base import Store
 from clew.intake import link_spawned
+from clew.looking import Held, Mark, walk
 from clew.names import mended
 from clew.source import EMPTY, NOT_ALL_READ, TORN, UNSAID, Imported, Note, Taken, Work, source_name
 
@@ -48,8 +50,6 @@ ROUND_BYTES = 64 * 1024 * 1024
 EASE = 4
 """So many times as long as a round took is waited behind it."""
 
-Mark = tuple[int, int]
-"""A file's size in bytes, and when it was changed, in nanoseconds."""
 Key = tuple[str, str]
 """A source: its importer's name, and the name under which the ledger knows it."""
 
@@ -102,6 +102,7 @@ class _Place:
     def __init__(self, importer: Importer | Store, root: Path) -> None:
         self.importer = importer
         self.root = root
+        self._store = isinstance(importer, Store)
         self.found: list[str] = []
         """Its histories, in the importer's order."""
         self.marks: dict[str, Mark] = {}
@@ -115,7 +116,7 @@ class _Place:
         """How a history is now; `None` when it is gone. Of a store all that belongs to it counts:
         a database's log, the files of a folder.
         """
-        if not isinstance(self.importer, Store):
+        if not self._store:
             return self.marks.get(name)
         inside = os.path.join(name, "")  # noqa: PTH118
         parts = [self.marks[each] for each in (name, f"{name}-wal") if each in self.marks]
@@ -123,11 +124,18 @@ class _Place:
             parts = [mark for each, mark in self.marks.items() if each.startswith(inside)]
         return (sum(p[0] for p in parts), max(p[1] for p in parts)) if parts else None
 
-    def look(self, now: float) -> None:
+    def look(self, marks: dict[str, Mark], now: float, held: Callable[[], Held]) -> None:
         """See what is there. First bytes are read only of files that are new or have changed,
-        and of all when one of them turns out to be a history.
+        and of all when one of them turns out to be a history. Where the ledger `held` all of them
+        when this watcher began, there is nothing to ask.
         """
-        before, self.marks = self.marks, dict(_walk(self.root))
+        before, self.marks = self.marks, marks
+        if self._surveyed is None:
+            files = ((name, source_name(Path(name)), mark) for name, mark in self.marks.items())
+            known = held().all_of(self.importer, files)
+            if known is not None:
+                self.found, self._known, self._surveyed = known, set(known), now
+                return
         due = self._surveyed is None or now - self._surveyed >= SURVEY_SECONDS
         if due:
             self._left_out = set()
@@ -145,21 +153,6 @@ class _Place:
             self._known = set(self.found)
             self._left_out |= fresh - self._known
             self._surveyed = now
-
-
-def _walk(root: Path) -> Iterator[tuple[str, Mark]]:
-    """Every file at or below `root`. What goes away meanwhile, or cannot be seen, is not there."""
-    if root.is_file():
-        names: Iterator[str] = iter([str(root)])
-    else:
-        folders = os.walk(root)
-        names = (os.path.join(at, file) for at, _, files in folders for file in files)  # noqa: PTH118
-    for name in names:
-        try:
-            status = os.stat(name)  # noqa: PTH116 - half the time of a Path's
-        except OSError:
-            continue
-        yield name, (status.st_size, status.st_mtime_ns)
 
 
 class Watcher:
@@ -216,6 +209,8 @@ class Watcher:
 
     def _look(self, found: Round) -> list[_Place]:
         now, places = time.monotonic(), {}
+        held = cache(lambda: Held(self._ledger, importers.IMPORTERS))
+        marks = cache(lambda root: dict(walk(root)))
         for importer in self._importers:
             try:
                 roots = self._roots
@@ -224,7 +219,7 @@ class Watcher:
                 for root in roots:
                     key = (importer.name, str(root))
                     place = places[key] = self._places.get(key) or _Place(importer, root)
-                    place.look(now)
+                    place.look(marks(root), now, held)
             except OSError as error:
                 where = str(error.filename or importer.name)
                 note = Note(mended(where), None, f"not looked at: {error.strerror or error}")
