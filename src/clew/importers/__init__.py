@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 from clew import shapes
 from clew.importers import (
+    atif,
+    atif_records,
     chat,
-    chat_records,
+    chat_set,
+    chat_set_records,
     chat_tables,
     claude_code,
+    claude_prompts,
     claude_records,
     codex,
+    codex_prompts,
     codex_records,
     copilot_cli,
     copilot_records,
@@ -19,6 +24,8 @@ from clew.importers import (
     flynn_records,
     gemini_cli,
     gemini_records,
+    llm,
+    llm_records,
     openai_agents,
     openclaw,
     pi,
@@ -35,15 +42,20 @@ __all__ = ["IMPORTERS", "Importer", "Reader", "Store", "identify", "register_dec
 
 IMPORTERS: Final[dict[str, Importer | Store]] = {
     "claude-code": claude_code,
+    "claude-code-prompts": claude_prompts,
     "codex": codex,
+    "codex-prompts": codex_prompts,
     "pi": pi,
     "openclaw": openclaw,
     "gemini-cli": gemini_cli,
     "qwen": qwen,
     "copilot-cli": copilot_cli,
     "openai-agents": openai_agents,
+    "atif": atif,
     "chat": chat,
+    "chat-set": chat_set,
     "flynn": flynn,
+    "llm": llm,
 }
 
 
@@ -55,7 +67,9 @@ def identify(path: Path) -> Importer | Store | None:
 def register_decoders() -> None:
     """Teach `clew.shapes` to read the records of every importer. May be called again."""
     shapes.register_decoder(claude_records.FORMAT, claude_records.decode)
+    shapes.register_decoder(claude_prompts.FORMAT, claude_prompts.decode)
     shapes.register_decoder(codex_records.FORMAT, codex_records.decode)
+    shapes.register_decoder(codex_prompts.FORMAT, codex_prompts.decode)
     shapes.register_decoder(pi_records.FORMAT, pi_records.decode)
     shapes.register_decoder(gemini_records.FORMAT, gemini_records.decode)
     shapes.register_decoder(gemini_records.CALLS, gemini_records.decode_calls)
@@ -63,7 +77,16 @@ def register_decoders() -> None:
     shapes.register_decoder(qwen_records.FORMAT, qwen_records.decode)
     shapes.register_decoder(openai_agents.FORMAT, openai_agents.decode)
     shapes.register_decoder(copilot_records.FORMAT, copilot_records.decode)
-    shapes.register_decoder(chat_records.FORMAT, chat_records.decode)
     shapes.register_decoder(chat_tables.FORMAT, chat_tables.decode)
     shapes.register_decoder(chat_tables.RESULTS, chat_tables.decode_results)
     shapes.register_decoder(flynn_records.FORMAT, flynn_records.decode)
+    shapes.register_decoder(atif_records.FORMAT, atif_records.decode)
+    shapes.register_decoder(atif_records.RESULTS, atif_records.decode_results)
+    shapes.register_decoder(atif_records.OBSERVED, atif_records.decode_observed)
+    for form, decode in chat_set_records.DECODERS.items():
+        shapes.register_decoder(form, decode)
+    shapes.register_decoder(llm_records.FORMAT, llm_records.decode)
+    shapes.register_decoder(llm_records.SYSTEM, llm_records.decode_system)
+    shapes.register_decoder(llm_records.RESULTS, llm_records.decode_results)
+    shapes.register_decoder(llm_records.PROMPT, llm_records.decode_prompt)
+    shapes.register_decoder(llm_records.ANSWER, llm_records.decode_answer)

@@ -26,7 +26,19 @@ SUFFIXES: Final = (".jsonl", ".ndjson")
 TIMES: Final = ("timestamp", "created_at", "created", "time", "ts", "date")
 _MESSAGE_KEYS: Final = frozenset(
     {
-        *("role", "content", "name", "weight", "id", "type", "status", "model", "usage", *TIMES),
+        *(
+            "role",
+            "content",
+            "name",
+            "weight",
+            "train",
+            "id",
+            "type",
+            "status",
+            "model",
+            "usage",
+            *TIMES,
+        ),
         *("tool_calls", "tool_call_id", "function_call", "refusal", "audio", "annotations"),
         *("reasoning_content", "reasoning", "reasoning_details", "prefix", "cache_control"),
         *("stop_reason", "stop_sequence", "stop_details", "container", "phase"),
