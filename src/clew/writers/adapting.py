@@ -67,6 +67,8 @@ def adapt(
     """
     work = _Work(conversation, agent)
     messages = work.own(conversation.messages)
+    if conversation.agent != agent:
+        messages = _whole_answers(messages)
     cut = _cut(messages, conversation, keep, max_tokens, count)
     older, rest = messages[:cut], messages[cut:]
     lead, summary = _lead(conversation, older, rest)
@@ -150,6 +152,22 @@ def _lead(
 def _summary(words: str, time_ms: int, of: Message | None = None) -> Message:
     at = of.at if of is not None else ()
     return Message("user", (Text(words),), at=at, time_ms=time_ms, summary=True)
+
+
+def _whole_answers(messages: Sequence[Message]) -> list[Message]:
+    """Answers that follow one another as one: some agents record each call by itself, and others
+    take a call that is not answered right behind its message for one that never was.
+    """
+    out: list[Message] = []
+    for message in messages:
+        if out and message.role == out[-1].role == "assistant":
+            before = out[-1]
+            out[-1] = msgspec.structs.replace(
+                before, parts=before.parts + message.parts, at=before.at + message.at
+            )
+        else:
+            out.append(message)
+    return out
 
 
 # --- what stays --------------------------------------------------------------------------
