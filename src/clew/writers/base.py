@@ -173,11 +173,18 @@ def checked_path(path: str) -> PurePosixPath:
     """
     names = path.split("/")
     for name in names:
-        if name in ("", ".", "..") or _UNFIT.search(name):
-            raise Invalid(f"{path!r} is no path below the agent's folder: nothing was written")
-        if len(name.encode("utf-8", "surrogatepass")) > NAME_BYTES_MAX:
-            raise Invalid(f"{name[:40]!r}… is longer than a file's name may be")
+        if not fits(name):
+            raise Invalid(
+                f"{name[:80]!r} in {path[:80]!r} can be no file's name: nothing was written"
+            )
     return PurePosixPath(*names)
+
+
+def fits(name: str) -> bool:
+    """True for what can be the name of a file everywhere, and leads nowhere else."""
+    if name in ("", ".", "..") or "/" in name or _UNFIT.search(name):
+        return False
+    return len(name.encode("utf-8", "surrogatepass")) <= NAME_BYTES_MAX
 
 
 _UNFIT = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from clew.writers import claude_code, pi
-from clew.writers.base import command
+from clew.writers.base import command, fits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -172,7 +172,7 @@ def _codex(parts: tuple[str, ...], raw: bytes) -> str:
         stamp = str(told.get("timestamp") or "1970-01-01T00:00:00")[:19].replace(":", "-")
         made = f"rollout-{stamp}-{told.get('id') or PurePath(name).stem}.jsonl"
         found = _ROLLOUT.fullmatch(made)
-        name = made if found else name
+        name = made if found and fits(made) else name
     known = _behind(parts, "sessions")
     folder = known[:-1] if len(known) == 4 else (found.groups() if found else ())
     return "/".join(["sessions", *folder, name])
@@ -184,12 +184,9 @@ def _pi(parts: tuple[str, ...], raw: bytes) -> str:
         return "/".join(["sessions", *known])
     header = next(_records(raw), {})
     session, stamp, name = header.get("id"), header.get("timestamp"), parts[-1]
-    if (
-        isinstance(session, str)
-        and isinstance(stamp, str)
-        and not name.endswith(f"{session}.jsonl")
-    ):
-        name = pi.file_name(stamp, session)
+    if isinstance(session, str) and isinstance(stamp, str) and session not in name:
+        made = pi.file_name(stamp, session)
+        name = made if fits(made) else name
     return f"sessions/{pi.slug(cwd_of(raw) or '/')}/{name}"
 
 

@@ -1,0 +1,647 @@
+"""Giving sessions back: byte for byte, whole lineages, and never over a file that is there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import stat
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import zstandard
+from click.testing import CliRunner
+
+import clew
+import clew.aio
+from clew import gather, source
+from clew.cli import main
+from clew.cli.restore import AGENTS
+from clew.restoring import Restored
+from clew.writers import WRITERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.inside  # files are imported and written where the ledger is
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+MEMORY = "sqlite:///:memory:"
+MAIN = "5a5a5a5a-0000-4000-8000-000000000001"
+CLAUDE_LINE = {
+    "parentUuid": None,
+    "isSidechain": False,
+    "type": "user",
+    "message": {"role": "user", "content": "Tidy up."},
+    "uuid": "aaaaaaaa-0000-4000-8000-000000000001",
+    "timestamp": "2026-05-01T10:00:00.000Z",
+    "cwd": "/home/mo/work.d",
+    "sessionId": MAIN,
+}
+
+
+def line(**changes: Any) -> bytes:
+    return json.dumps({**CLAUDE_LINE, **changes}).encode() + b"\n"
+
+
+def said(ledger: clew.Ledger, id: str) -> list[tuple[str, str]]:
+    return [(message.role, message.text) for message in ledger.get(id).history()]
+
+
+def imported(ledger: clew.Ledger, name: str) -> str:
+    """The session with that name in its agent's terms."""
+    found = [i.id for i in ledger.sessions(spawned=True) if i.imported_from == name]
+    assert len(found) == 1, (name, [i.imported_from for i in ledger.sessions(spawned=True)])
+    return found[0]
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def spent(ledger: clew.Ledger) -> tuple[int, int, float]:
+    rows = ledger.usage(by="model")
+    paid = sum(row.cost or 0 for row in rows)
+    return sum(row.input for row in rows), sum(row.output for row in rows), paid
+
+
+@pytest.fixture
+def claude(tmp_path: Path) -> Path:
+    """Claude Code's folder with a main session, a sub-agent and a big output."""
+    home = tmp_path / "claude"
+    folder = home / "projects" / "-home-mo-work-d"
+    agents, outputs = folder / MAIN / "subagents", folder / MAIN / "tool-results"
+    agents.mkdir(parents=True)
+    outputs.mkdir()
+    call = {"type": "tool_use", "id": "toolu_01", "name": "Task", "input": {}}
+    call["input"] = {"subagent_type": "Explore", "description": "look around", "prompt": "Look."}
+    answer = {"id": "msg_01", "role": "assistant", "model": "claude-x", "content": [call]}
+    result = {"type": "tool_result", "tool_use_id": "toolu_01", "content": "Three files."}
+    (folder / f"{MAIN}.jsonl").write_bytes(
+        line()
+        + line(type="assistant", uuid="a2", parentUuid=CLAUDE_LINE["uuid"], message=answer)
+        + line(
+            uuid="a3",
+            parentUuid="a2",
+            message={"role": "user", "content": [result]},
+            toolUseResult={"agentId": "0f0f0f0f"},
+        )
+    )
+    (agents / "agent-0f0f0f0f.jsonl").write_bytes(
+        line(isSidechain=True, agentId="0f0f0f0f", uuid="s1")
+    )
+    meta = {"agentType": "Explore", "description": "look around", "toolUseId": "toolu_01"}
+    (agents / "agent-0f0f0f0f.meta.json").write_text(json.dumps(meta))
+    (outputs / "toolu_01.txt").write_bytes(b"big\nand without a line's end")
+    return home
+
+
+# --- byte for byte -----------------------------------------------------------------------
+
+
+def test_a_claude_code_session_comes_back_with_all_that_hangs_on_it(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path
+) -> None:
+    ledger.import_from(claude)
+    main_session = imported(ledger, f"claude-code:{MAIN}")
+    done = ledger.restore_file(main_session, "claude-code", root=tmp_path / "new")
+    assert tree(tmp_path / "new") == tree(claude)
+    assert (done.exact, done.why, done.losses, done.missing, done.notes) == (True, None, (), (), ())
+    assert done.native == MAIN
+    new = tmp_path / "new"
+    assert done.command == f"cd /home/mo/work.d && CLAUDE_CONFIG_DIR={new} claude --resume {MAIN}"
+    assert {file.state for file in done.files} == {"new"}
+    with clew.open(MEMORY, search=False) as fresh:
+        fresh.import_from(new)
+        for info in ledger.sessions(spawned=True):
+            assert info.imported_from is not None
+            again = imported(fresh, info.imported_from)
+            assert said(fresh, again) == said(ledger, info.id)
+            assert fresh.get(again).info.title == info.title
+
+
+def test_a_sub_agent_comes_back_with_its_family(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path
+) -> None:
+    ledger.import_from(claude)
+    agent = imported(ledger, f"claude-code:{MAIN}/agent-0f0f0f0f")
+    done = ledger.restore_file(agent, "claude-code", root=tmp_path / "new")
+    assert tree(tmp_path / "new") == tree(claude)
+    assert done.native == MAIN, "a sub-agent is taken up with its main"
+
+
+def test_what_stands_beside_a_sub_agent_is_made_anew_when_it_was_not_imported(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path
+) -> None:
+    meta = next(claude.rglob("*.meta.json"))
+    meta.unlink()
+    ledger.import_from(claude)
+    main_session = imported(ledger, f"claude-code:{MAIN}")
+    done = ledger.restore_file(main_session, "claude-code", root=tmp_path / "new")
+    made = tmp_path / "new" / meta.relative_to(claude)
+    assert json.loads(made.read_text()) == {
+        "agentType": "Explore",
+        "description": "look around",
+        "toolUseId": "toolu_01",
+    }
+    assert any(".meta.json" in note for note in done.notes)
+    made.write_text("{}")  # the agent's own, which is worth more
+    again = ledger.restore_file(main_session, "claude-code", root=tmp_path / "new")
+    assert {file.state for file in again.files} == {"there"}
+    assert made.read_text() == "{}"
+
+
+def test_what_was_never_imported_is_named(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(claude / "projects" / "-home-mo-work-d" / MAIN)
+    file = claude / "projects" / "-home-mo-work-d" / f"{MAIN}.jsonl"
+    told = "<persisted-output> Full output saved to: /x/tool-results/toolu_01.txt"
+    result = {"type": "tool_result", "tool_use_id": "toolu_09", "content": told}
+    with file.open("ab") as stream:
+        stream.write(line(uuid="a4", message={"role": "user", "content": [result]}))
+    ledger.import_from(claude)
+    done = ledger.restore_file(
+        imported(ledger, f"claude-code:{MAIN}"), "claude-code", root=tmp_path / "new"
+    )
+    assert done.exact
+    assert done.missing == (
+        "sub-agents' transcripts that were not imported: agent-0f0f0f0f",
+        "files with big outputs that were not imported: /x/tool-results/toolu_01.txt",
+    )
+
+
+def test_a_file_from_elsewhere_goes_to_its_native_place(
+    ledger: clew.Ledger, tmp_path: Path
+) -> None:
+    ledger.import_from(GOLDEN / "pi" / "compaction.jsonl")
+    info = ledger.sessions()[0]
+    root = tmp_path / "new"
+    done = ledger.restore_file(info.id, "pi", root=root)
+    header = json.loads((GOLDEN / "pi" / "compaction.jsonl").read_bytes().splitlines()[0])
+    stamp = header["timestamp"].replace(":", "-").replace(".", "-")
+    folder = header["cwd"].strip("/").replace("/", "-")
+    path = f"sessions/--{folder}--/{stamp}_{header['id']}.jsonl"
+    assert tree(root) == {path: (GOLDEN / "pi" / "compaction.jsonl").read_bytes()}
+    assert done.command.endswith(f"pi --session {root / path}")
+
+
+def test_a_codex_fork_comes_with_what_it_goes_on_from(ledger: clew.Ledger, tmp_path: Path) -> None:
+    fork = "rollout-2026-11-01T10-05-01-01a1965a-de60-7000-8000-00000000000b.jsonl"
+    base = "rollout-2026-11-01T10-00-01-01a19656-4a80-7000-8000-00000000000a.jsonl"
+    ledger.import_from(GOLDEN / "codex")
+    session = imported(ledger, "codex:01a1965a-de60-7000-8000-00000000000b")
+    done = ledger.restore_file(session, "codex", root=tmp_path / "all")
+    found = tree(tmp_path / "all")
+    day = "sessions/2026/11/01"
+    assert found[f"{day}/{fork}"] == (GOLDEN / "codex" / fork).read_bytes()
+    assert found[f"{day}/{base}"] == (GOLDEN / "codex" / base).read_bytes()
+    assert done.missing == ()
+    assert done.command.endswith("codex resume 01a1965a-de60-7000-8000-00000000000b")
+    with clew.open(MEMORY, search=False) as alone:
+        alone.import_from(GOLDEN / "codex" / fork)
+        lonely = alone.sessions()[0].id
+        told = alone.restore_file(lonely, "codex", root=tmp_path / "one", dry_run=True)
+    assert told.missing == (
+        "session 01a19656-4a80-7000-8000-00000000000a, which "
+        "01a1965a-de60-7000-8000-00000000000b goes on from",
+    )
+
+
+def test_an_archived_and_packed_rollout_comes_back_plain(
+    ledger: clew.Ledger, tmp_path: Path
+) -> None:
+    name = "rollout-2026-11-01T10-00-01-01a19656-4a80-7000-8000-00000000000a.jsonl"
+    raw = (GOLDEN / "codex" / name).read_bytes()
+    folder = tmp_path / "home" / "archived_sessions"
+    folder.mkdir(parents=True)
+    (folder / f"{name}.zst").write_bytes(zstandard.ZstdCompressor().compress(raw))
+    ledger.import_from(tmp_path / "home")
+    ledger.restore_file(ledger.sessions()[0].id, "codex", root=tmp_path / "new")
+    assert tree(tmp_path / "new") == {f"archived_sessions/{name}": raw}
+
+
+@pytest.mark.parametrize("end", [b"", b'{"parentUuid":"a2","type":"us'])
+def test_a_file_that_ends_within_a_line_gets_a_line_end(
+    ledger: clew.Ledger, tmp_path: Path, end: bytes
+) -> None:
+    file = tmp_path / f"{MAIN}.jsonl"
+    file.write_bytes(line() + line(uuid="a2").rstrip() + (b"\n" + end if end else b""))
+    ledger.import_from(file)
+    done = ledger.restore_file(ledger.sessions()[0].id, "claude-code", root=tmp_path / "new")
+    assert done.files[0].path.read_bytes() == file.read_bytes() + b"\n"
+    assert done.notes == (f"{MAIN}.jsonl ended within a line: a line's end was added",)
+
+
+def test_a_file_that_was_cut_short_comes_back_as_it_was(
+    ledger: clew.Ledger, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{MAIN}.jsonl"
+    whole = line() + line(uuid="a2") + line(uuid="a3")
+    file.write_bytes(whole)
+    ledger.import_from(file)
+    file.write_bytes(line())
+    ledger.import_from(file)
+    done = ledger.restore_file(ledger.sessions()[0].id, "claude-code", root=tmp_path / "new")
+    assert done.files[0].path.read_bytes() == whole
+    assert done.notes == (f"{MAIN}.jsonl was cut short since: given back as it was",)
+
+
+def test_a_file_that_was_rewritten_comes_back_as_it_stood_last(
+    ledger: clew.Ledger, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{MAIN}.jsonl"
+    file.write_bytes(line() + line(uuid="a2"))
+    ledger.import_from(file)
+    file.write_bytes(line() + line(uuid="a7", timestamp="2026-05-01T11:00:00.000Z"))
+    ledger.import_from(file)
+    done = ledger.restore_file(ledger.sessions()[0].id, "claude-code", root=tmp_path / "new")
+    assert done.files[0].path.read_bytes() == file.read_bytes()
+    assert any("was rewritten since" in note for note in done.notes)
+
+
+# --- what is not byte for byte -----------------------------------------------------------
+
+
+def test_what_was_added_here_makes_it_another_session(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path
+) -> None:
+    ledger.import_from(claude)
+    session = ledger.get(imported(ledger, f"claude-code:{MAIN}"))
+    session.append({"role": "assistant", "content": "Three files, and a fourth."})
+    done = ledger.restore_file(session.id, "claude-code", root=tmp_path / "new")
+    assert (done.exact, done.why) == (False, "1 entry was added here")
+    assert done.native != MAIN
+    assert done.missing == ("the sessions of 1 sub-agents: restore each by itself",)
+    with clew.open(MEMORY, search=False) as fresh:
+        fresh.import_from(tmp_path / "new")
+        assert said(fresh, fresh.sessions()[0].id) == said(ledger, session.id)
+
+
+def test_a_session_that_was_taken_back_is_written_as_it_stands(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path
+) -> None:
+    ledger.import_from(claude)
+    session = ledger.get(imported(ledger, f"claude-code:{MAIN}"))
+    session.restore(f"{session.id}:1")
+    done = ledger.restore_file(session.id, "claude-code", root=tmp_path / "new")
+    assert (done.exact, done.why) == (False, "it was taken back to an earlier place here")
+    assert b"Three files." not in done.files[0].path.read_bytes()
+    session.undo()
+    again = ledger.restore_file(session.id, "claude-code", root=tmp_path / "back")
+    assert again.exact
+
+
+def test_tokens_are_counted_once_when_a_written_session_comes_in_again(
+    ledger: clew.Ledger, tmp_path: Path
+) -> None:
+    ledger.import_from(GOLDEN / "claude_code" / "conversation.jsonl")
+    before = spent(ledger)
+    assert before[0], "the golden file tells of tokens"
+    session = ledger.sessions()[0].id
+    for to in ("pi", "claude-code"):
+        ledger.get(session).append({"role": "user", "content": f"On to {to}."})
+        done = ledger.restore_file(session, to, root=tmp_path / to)
+        assert any("token counts" in loss.what for loss in done.losses)
+        ledger.import_from(tmp_path / to)
+    assert len(ledger.sessions()) == 3
+    assert spent(ledger) == before
+
+
+def test_a_session_of_the_ledgers_own_goes_to_every_agent(
+    ledger: clew.Ledger, tmp_path: Path
+) -> None:
+    session = ledger.create(project="/srv/app")
+    session.append({"role": "user", "content": "Which port?"})
+    session.append({"role": "assistant", "content": "8080, as the log says."})
+    for to in WRITERS:
+        done = ledger.restore_file(session.id, to, root=tmp_path / to)
+        assert (done.exact, done.why) == (False, "it was not imported from an agent's file")
+        assert b"8080, as the log says." in b"".join(tree(tmp_path / to).values())
+        assert "/srv/app" in done.command
+        again = ledger.restore_file(session.id, to, root=tmp_path / to)
+        assert {file.state for file in again.files} == {"there"}, "the same bytes each time"
+
+
+def test_a_compaction_made_here_is_written_as_one(ledger: clew.Ledger, tmp_path: Path) -> None:
+    session = ledger.create(project="/srv/app")
+    for number in range(4):
+        session.append({"role": "user", "content": f"Question {number}"})
+        session.append({"role": "assistant", "content": f"Answer {number}"})
+    session.compact(summary="They talked of four things.", keep_tokens=8)
+    context = [(m.summary, m.text) for m in session.context()]
+    assert context[0] == (True, "They talked of four things.")
+    for to in ("claude-code", "pi"):
+        ledger.restore_file(session.id, to, root=tmp_path / to)
+        with clew.open(MEMORY, search=False) as fresh:
+            fresh.import_from(tmp_path / to)
+            again = fresh.get(fresh.sessions()[0].id)
+            assert [(m.summary, m.text) for m in again.context()] == context
+            texts = [m.text for m in again.history()]
+            assert [text for text in texts if text.startswith(("Q", "A"))] == [
+                text for _, text in said(ledger, session.id)
+            ]
+
+
+def test_a_folder_that_is_not_known_is_the_one_at_hand(
+    ledger: clew.Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    session = ledger.create()
+    session.append({"role": "user", "content": "Where am I?"})
+    done = ledger.restore_file(session.id, "pi", root=tmp_path / "pi", dry_run=True)
+    assert done.command.startswith(f"cd {tmp_path} && ")
+    assert any("which folder" in note for note in done.notes)
+
+
+# --- what cannot be restored -------------------------------------------------------------
+
+
+def test_what_is_gone_or_not_whole_is_refused(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.import_from(claude)
+    session = imported(ledger, f"claude-code:{MAIN}")
+    with pytest.raises(clew.Invalid, match="no agent"):
+        ledger.restore_file(session, "emacs", root=tmp_path / "new")
+    ledger.erase(session)
+    with pytest.raises(clew.NotFound):
+        ledger.restore_file(session, "claude-code", root=tmp_path / "new")
+    empty = ledger.create()
+    with pytest.raises(clew.Invalid, match="says nothing"):
+        ledger.restore_file(empty.id, "pi", root=tmp_path / "new")
+    monkeypatch.setattr(gather, "BATCH_BYTES", 1)
+    monkeypatch.setattr(gather, "CHUNK_BYTES", 200)
+    big = tmp_path / "bbbbbbbb-0000-4000-8000-000000000002.jsonl"
+    big.write_bytes(b"".join(line(uuid=f"b{number}") for number in range(9)))
+    _cut_off(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.import_from(big)
+    monkeypatch.undo()
+    torn = imported(ledger, "claude-code:bbbbbbbb-0000-4000-8000-000000000002")
+    with pytest.raises(clew.Invalid, match="was not read to its end"):
+        ledger.restore_file(torn, "claude-code", root=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def _cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End the next import behind its second batch."""
+    real, calls = source.store, []
+
+    def store(*given: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        return real(*given, **named)
+
+    monkeypatch.setattr("clew.gather.store", store)
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [(b"something else\n", "something else"), (line()[:20], "only the beginning")],
+)
+def test_nothing_is_overwritten_and_nothing_half_done(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path, there: bytes, told: str
+) -> None:
+    ledger.import_from(claude)
+    session = imported(ledger, f"claude-code:{MAIN}")
+    taken = tmp_path / "new" / "projects" / "-home-mo-work-d" / f"{MAIN}.jsonl"
+    taken.parent.mkdir(parents=True)
+    taken.write_bytes(there)
+    with pytest.raises(clew.Conflict, match=told):
+        ledger.restore_file(session, "claude-code", root=tmp_path / "new")
+    assert tree(tmp_path / "new") == {str(taken.relative_to(tmp_path / "new")): there}
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_what_is_no_file_is_left_alone(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path, kind: str
+) -> None:
+    ledger.import_from(claude)
+    session = imported(ledger, f"claude-code:{MAIN}")
+    taken = tmp_path / "new" / "projects" / "-home-mo-work-d" / f"{MAIN}.jsonl"
+    taken.parent.mkdir(parents=True)
+    outside = tmp_path / "outside"
+    if kind == "link":
+        taken.symlink_to(outside)
+    elif kind == "folder":
+        taken.mkdir()
+    else:
+        os.mkfifo(taken)
+    with pytest.raises(clew.Conflict):
+        ledger.restore_file(session, "claude-code", root=tmp_path / "new")
+    assert not outside.exists()
+
+
+def test_a_file_that_its_agent_went_on_in_is_left_as_it_is(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path
+) -> None:
+    ledger.import_from(claude)
+    session = imported(ledger, f"claude-code:{MAIN}")
+    ledger.restore_file(session, "claude-code", root=tmp_path / "new")
+    grown = tmp_path / "new" / "projects" / "-home-mo-work-d" / f"{MAIN}.jsonl"
+    with grown.open("ab") as stream:
+        stream.write(line(uuid="a9"))
+    before = tree(tmp_path / "new")
+    done = ledger.restore_file(session, "claude-code", root=tmp_path / "new")
+    assert tree(tmp_path / "new") == before
+    assert sorted(file.state for file in done.files) == ["longer", "there", "there", "there"]
+    assert done.notes == (f"{grown} is there already, and goes on",)
+
+
+def test_files_are_for_their_owner_alone_and_a_dry_run_writes_none(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path
+) -> None:
+    ledger.import_from(claude)
+    session = imported(ledger, f"claude-code:{MAIN}")
+    root = tmp_path / "a" / "b"
+    told = ledger.restore_file(session, "claude-code", root=root, dry_run=True)
+    assert told.dry_run
+    assert not root.parent.exists()
+    assert ledger.audit(action="restore-file") == []
+    done = ledger.restore_file(session, "claude-code", root=root)
+    assert [file.path for file in done.files] == [file.path for file in told.files]
+    for file in done.files:
+        assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    records = ledger.audit(action="restore-file")
+    assert [record.facts for record in records] == [
+        {
+            "of": session,
+            "to": "claude-code",
+            "exact": True,
+            "files": 4,
+            "bytes": sum(file.bytes for file in done.files),
+        }
+    ]
+
+
+def test_without_hard_links_a_file_is_not_replaced_either(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_given: Any, **_named: Any) -> None:
+        raise PermissionError(1, "this file system has no links")
+
+    monkeypatch.setattr(os, "link", none)
+    ledger.import_from(claude)
+    session = imported(ledger, f"claude-code:{MAIN}")
+    ledger.restore_file(session, "claude-code", root=tmp_path / "new")
+    assert tree(tmp_path / "new") == tree(claude)
+
+
+def test_two_at_once_give_one_whole_file(ledger: clew.Ledger, claude: Path, tmp_path: Path) -> None:
+    ledger.import_from(claude)
+    session = imported(ledger, f"claude-code:{MAIN}")
+    for turn in range(5):
+        root, results = tmp_path / str(turn), list[Restored]()
+        start = threading.Barrier(4)
+
+        def run(root: Path = root, results: list[Restored] = results, start: Any = start) -> None:
+            start.wait()
+            results.append(ledger.restore_file(session, "claude-code", root=root))
+
+        threads = [threading.Thread(target=run) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(results) == 4
+        assert tree(root) == tree(claude), "whole, and nothing left beside it"
+
+
+@pytest.mark.parametrize(
+    "cwd", ["/../../outside", "..", "/a\0b", "/a\nb", "C:\\Users\\x", "/" + "x" * 900, "/ü" * 120]
+)
+def test_a_hostile_folder_leads_nowhere_else(ledger: clew.Ledger, tmp_path: Path, cwd: str) -> None:
+    file = tmp_path / "in" / f"{MAIN}.jsonl"
+    file.parent.mkdir()
+    file.write_bytes(line(cwd=cwd))
+    ledger.import_from(file)
+    session = ledger.sessions()[0].id
+    root = tmp_path / "deep" / "root"
+    for to in ("claude-code", "pi", "codex"):
+        done = ledger.restore_file(session, to, root=root / to)
+        assert all(root / to in each.path.resolve().parents for each in done.files)
+    assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["root"]
+    assert sorted(path.name for path in root.iterdir()) == ["claude-code", "codex", "pi"]
+
+
+def test_a_hostile_id_leads_nowhere_else(ledger: clew.Ledger, tmp_path: Path) -> None:
+    for number, id in enumerate(["../../../x", "a/b", "\0", "..", ""]):
+        header = {"type": "session", "version": 3, "id": id or None, "cwd": "/w"}
+        entry = {"type": "message", "id": f"{number:08x}", "parentId": None}
+        said_ = {"role": "user", "content": f"Hello {number}"}
+        stamp = {"timestamp": f"2026-05-01T10:00:0{number}.000Z"}
+        file = tmp_path / "in" / f"file{number}.jsonl"
+        file.parent.mkdir(exist_ok=True)
+        lines = [{**header, **stamp}, {**entry, **stamp, "message": said_}]
+        file.write_text("".join(json.dumps(each) + "\n" for each in lines))
+        ledger.import_from(file, importer="pi")
+    root = tmp_path / "deep" / "root"
+    for info in ledger.sessions():
+        done = ledger.restore_file(info.id, "pi", root=root)
+        assert done.exact
+        assert all(root in each.path.resolve().parents for each in done.files)
+    assert len(tree(tmp_path / "deep")) == 5
+
+
+# --- every way to ask --------------------------------------------------------------------
+
+
+def test_where_an_agents_own_folder_is(
+    claude: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "told"))
+    with clew.open(MEMORY, search=False) as ledger:
+        ledger.import_from(claude)
+        done = ledger.restore_file(imported(ledger, f"claude-code:{MAIN}"), "claude-code")
+    assert done.root == tmp_path / "told"
+    assert tree(tmp_path / "told") == tree(claude)
+    assert done.command == f"cd /home/mo/work.d && claude --resume {MAIN}"
+
+
+def test_the_same_under_await(claude: Path, tmp_path: Path) -> None:
+    async def run() -> Restored:
+        ledger = await clew.aio.open(MEMORY, search=False)
+        try:
+            await ledger.import_from(claude)
+            session = imported(ledger.sync, f"claude-code:{MAIN}")
+            return await ledger.restore_file(session, "claude-code", root=tmp_path / "new")
+        finally:
+            await ledger.close()
+
+    assert asyncio.run(run()).exact
+    assert tree(tmp_path / "new") == tree(claude)
+
+
+def test_not_over_a_server(server_url: str, tmp_path: Path) -> None:
+    with clew.open(server_url) as ledger:
+        session = ledger.create()
+        session.append({"role": "user", "content": "Hello"})
+        with pytest.raises(clew.Invalid, match="where the ledger is"):
+            ledger.restore_file(session.id, "pi", root=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_command_line_says_what_it_wrote_and_what_it_did_not(
+    claude: Path, tmp_path: Path
+) -> None:
+    db = str(tmp_path / "ledger.db")
+    words = ["--db", db, "restore-file", "latest"]
+    assert CliRunner().invoke(main, ["--db", db, "import", str(claude)]).exit_code == 0
+    told = CliRunner().invoke(main, [*words, "--to", "pi", "-o", str(tmp_path / "pi"), "--dry-run"])
+    assert told.exit_code == 0, told.stderr
+    assert "would be written" in told.stderr
+    assert "because it came from claude-code" in told.stderr
+    assert "missing: the sessions of 1 sub-agents" in told.stderr
+    assert told.stdout.startswith("cd /home/mo/work.d && ")
+    assert not (tmp_path / "pi").exists()
+    own = [*words, "--to", "claude-code", "-o", str(tmp_path / "own")]
+    done = CliRunner().invoke(main, own)
+    assert "as claude-code wrote it, byte for byte" in done.stderr
+    assert tree(tmp_path / "own") == tree(claude)
+    facts = json.loads(CliRunner().invoke(main, [*own, "--json"]).stdout)
+    assert (facts["exact"], facts["native"]) == (True, MAIN)
+    assert {file["state"] for file in facts["files"]} == {"there"}
+    next((tmp_path / "own").rglob(f"{MAIN}.jsonl")).write_text("no")
+    refused = CliRunner().invoke(main, own)
+    assert refused.exit_code == 3
+    assert "nothing is overwritten" in refused.stderr
+
+
+def test_the_command_line_knows_every_writer() -> None:
+    assert sorted(WRITERS) == list(AGENTS)
+
+
+# --- real files --------------------------------------------------------------------------
+
+
+def _real(fixtures_dir: Path) -> Iterator[tuple[str, Path]]:
+    for agent in ("claude-code", "codex", "pi"):
+        for folder in sorted((fixtures_dir / agent).iterdir()):
+            if any(folder.rglob("*.jsonl*")):
+                yield agent, folder
+
+
+def test_every_real_session_comes_back_byte_for_byte(fixtures_dir: Path, tmp_path: Path) -> None:
+    whole = 0
+    for agent, folder in _real(fixtures_dir):
+        with clew.open(MEMORY, search=False) as ledger:
+            try:
+                ledger.import_from(folder, importer=agent)
+            except clew.NotFound:
+                continue  # nothing in it that is a session
+            for info in ledger.sessions(spawned=True, limit=1000):
+                done = ledger.restore_file(info.id, agent, root=tmp_path / info.id)
+                assert done.exact, (info.imported_from, done.why)
+                given = [file.path.read_bytes() for file in done.files]
+                for path, raw in ledger.source_bytes(info.id).items():
+                    ended = raw if raw.endswith(b"\n") or path.endswith(".json") else raw + b"\n"
+                    found = any(each.startswith(ended) for each in given)
+                    assert found or any(path in told for told in done.missing), path
+                    whole += found
+    assert whole > 200, "most of the shared files are there"
