@@ -119,15 +119,17 @@ def _changed(ledger: Ledger, root: Path, name: str | None, report: Imported) -> 
     alone = root.is_file()
     files = [] if alone else [(f, source_name(Path(f)), mark) for f, mark in walk(root)]
     works: list[Work] = []
+    theirs: set[str] = set()
     for importer in chosen.values():
-        known = None if alone else held.all_of(importer, files)
+        known = None if alone else held.all_of(importer, files, theirs)
         if known is not None:
             report.files += len(known)
             report.unchanged += len(known)
             continue
         # Named by hand, a file needs no look to be taken for what it is said to be.
-        found = [root] if alone and name is not None else importer.discover(root)
+        found = [root] if alone and name is not None else list(importer.discover(root))
         works += _to_read(importer, found, held, report)
+        theirs.update(map(str, found))
     if not report.files:
         raise NotFound(
             f"{root} holds no history that Clew can read ({', '.join(sorted(chosen))}): "

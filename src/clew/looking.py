@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from clew.importers.base import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from clew.importers.base import Importer
     from clew.ledger import Ledger
@@ -55,11 +55,15 @@ class Held:
         return self._by[importer].get(source)
 
     def all_of(
-        self, importer: Importer | Store, files: Iterable[tuple[str, str, Mark]]
+        self,
+        importer: Importer | Store,
+        files: Iterable[tuple[str, str, Mark]],
+        others: Container[str] = (),
     ) -> list[str] | None:
         """Which of some files (their names, those in the ledger, their marks) are histories of an
         importer, when the ledger has them all as they are and no other file is one. `None` where
-        only `discover` tells. What another importer has read is not this one's.
+        only `discover` tells. What another importer has read is not this one's, nor what is
+        named in `others`.
         """
         if isinstance(importer, Store):
             return None
@@ -69,7 +73,9 @@ class Held:
             if read == mark:
                 found.append(name)
             elif read is not None or (
-                self._all.get(source) != mark and importer.identify(Path(name))
+                self._all.get(source) != mark
+                and name not in others
+                and importer.identify(Path(name))
             ):
                 return None
         return found
