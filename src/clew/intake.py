@@ -102,6 +102,8 @@ class Intake:
         self._noted = 0
         self._read_to = read_to
         self._renamed: Renamed | None = None
+        self._replaces = False
+        """True when so far the session was known from what remains of it."""
 
     @property
     def placed(self) -> bool:
@@ -114,7 +116,9 @@ class Intake:
             return was_erased(tx, self._imported_from(origin))
 
     def _imported_from(self, origin: Origin) -> str:
-        return f"{self._importer}:{mended(origin.native_id)}"
+        # What remains of a session is another source of the same one.
+        agent = origin.agent if origin.remains else self._importer
+        return f"{agent}:{mended(origin.native_id)}"
 
     # --- before the transaction ---
 
@@ -165,12 +169,15 @@ class Intake:
         if self.session is not None:
             lock_head(tx, self.session)
         self._check_alone(tx)
-        opened = self._open(tx, origin) if self.session is None else self._go_on(tx)
+        opened = self._open(tx, origin) if self.session is None else self._go_on(tx, origin)
         items, fork = opened
         assert self.session is not None  # noqa: S101 - opened above
         head = lock_head(tx, self.session)
         if fork is not None and head.place != fork:
             self._move(tx, head, "import", fork)
+        elif self._replaces and head.place is not None:
+            self._move(tx, head, "import", None)
+        self._replaces = False
         before = self.added
         self._append_all(tx, head, items)
         audit.record(
@@ -216,13 +223,18 @@ class Intake:
     def _open(self, tx: Tx, origin: Origin) -> tuple[list[_Item], Place | None]:
         """Find or make the session; gives the records to add and the fork point, if any."""
         name = self._imported_from(origin)
-        project = self._project_before(tx, name) or self._project_of(tx, origin)
+        project = self._project_before(tx, name, origin) or self._project_of(tx, origin)
         self._project = project
         row = tx.one("session_by_import", project=project, imported_from=name)
         fork: Place | None = None
         if row is not None:
             self.session = row[0]
-            items = self._renamed_or_unknown(tx, row[0], origin)
+            elsewhere = self._told_elsewhere(tx, row[0], origin)
+            self._replaces = elsewhere and not origin.remains and bool(self._items)
+            if elsewhere and origin.remains:
+                items = self._all_known()
+            else:
+                items = self._renamed_or_unknown(tx, row[0], origin)
         else:
             items, fork = self._shared_prefix(tx, project)
             self.session = self._create(tx, origin, project, name, fork)
@@ -241,13 +253,15 @@ class Intake:
         self.source = found[0]
         return items, fork
 
-    def _project_before(self, tx: Tx, name: str) -> int | None:
+    def _project_before(self, tx: Tx, name: str, origin: Origin) -> int | None:
         """The project of the same session, made when less was known of it. The name alone does
         not tell: files that a person named may be called the same in two projects.
         """
         if self.placed:
             return None
         for session, project in tx.all("sessions_by_import", imported_from=name):
+            if self._told_elsewhere(tx, session, origin):
+                return int(project)
             for item in self._items:
                 row = tx.one("record_get", project=project, native=item.native)
                 if item.named and row is not None and row[0] == session:
@@ -317,9 +331,24 @@ class Intake:
             own.append(item)
         return own, fork
 
-    def _go_on(self, tx: Tx) -> tuple[list[_Item], Place | None]:
+    def _told_elsewhere(self, tx: Tx, session: int, origin: Origin) -> bool:
+        """For what remains of a session: whether its own history told it. For that: whether it
+        is known from what remains of it alone.
+        """
+        rows = tx.all("source_list", session=session)
+        others = [importer != self._importer for _key, importer, *_ in rows]
+        return any(others) if origin.remains else bool(others) and all(others)
+
+    def _all_known(self) -> list[_Item]:
+        """Nothing to add: the session's own history tells it."""
+        self.known += len(self._items)
+        return []
+
+    def _go_on(self, tx: Tx, origin: Origin) -> tuple[list[_Item], Place | None]:
         """The records to add to a session that was opened before, and its new fork point."""
         assert self.session is not None  # noqa: S101 - opened before
+        if origin.remains and self._told_elsewhere(tx, self.session, origin):
+            return self._all_known(), None
         head = look_head(tx, self.session)
         if self._generation > 1 or tx.all("source_list", session=self.session)[0][0] != self.source:
             return self._unknown(tx, self.session), None

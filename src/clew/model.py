@@ -533,3 +533,6 @@ class Origin(msgspec.Struct):
     settled: bool = True
     """False as long as all that was read may be a copy of its parent's history: the session is
     not made before it is known where the copy ends."""
+    remains: bool = False
+    """True for what an agent keeps of a session whose own history may be gone: nothing of it is
+    added to a session that its own history told, and that history takes its place."""
