@@ -146,7 +146,8 @@ class Trajectories:
         depth: int,
     ) -> None:
         steps = [msgspec.json.format(raw, indent=-1) for raw in _each(document, "steps")]
-        inner, rest = [], []
+        inner: list[bytes] = []
+        rest: list[bytes] = []
         for raw in _each(document, "subagent_trajectories"):
             (inner if raw.startswith(b"{") and depth < NESTED_MAX else rest).append(raw)
         facts = {key: parse(bytes(raw)) for key, raw in document.items() if key not in _LISTS}

@@ -99,7 +99,7 @@ def total_of(document: dict[str, JSON], key: str) -> Usage | None:
 def _counted(metrics: dict[str, JSON], key: str, model: str | None, prefix: str) -> Usage:
     cached = count(metrics, f"{prefix}cached_tokens")
     cost = metrics.get(f"{prefix}cost_usd", metrics.get("cost"))
-    known = type(cost) in (int, float) and 0 <= cost < 1e9
+    known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < 1e9
     return Usage(
         key=key,
         model=model,
@@ -107,7 +107,7 @@ def _counted(metrics: dict[str, JSON], key: str, model: str | None, prefix: str)
         output=count(metrics, f"{prefix}completion_tokens"),
         cache_read=cached,
         reasoning=count(metrics.get("extra"), "reasoning_tokens"),
-        cost=float(cost) if known else None,
+        cost=float(cost) if known and cost is not None else None,
     )
 
 

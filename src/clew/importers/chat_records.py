@@ -76,7 +76,7 @@ def told_at(value: dict[str, JSON]) -> int | None:
         found = value.get(key)
         if isinstance(found, str) and (stamp := time_ms(found)) is not None:
             return stamp
-        if type(found) in (int, float) and 0 < found < 1e14:
+        if isinstance(found, int | float) and 0 < found < 1e14 and found is not True:
             return round(found if found >= _MS_FROM else found * 1000)
     return None
 
