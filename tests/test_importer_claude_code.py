@@ -256,6 +256,7 @@ def test_roots_follow_the_environment(tmp_path: Path) -> None:
         ("a.jsonl", b'{"type":"permission-mode","sessionId":"s"}\n', True),
         ("a.jsonl", b'{"type":"session_meta","payload":{"id":"x"},"sessionId":"s"}', False),
         ("a.jsonl", b'{"type":"session","version":3,"id":"x"}', False),
+        ("a.jsonl", b'{"type":"system","subtype":"init","sessionId":"s","id":"x"}', False),
         ("a.jsonl", line(1, message={"role": "user", "parts": [{"text": "qwen"}]}), False),
         ("a.jsonl", b'{"sessionId":"s","projectHash":"h","startTime":"t","kind":"main"}', False),
         ("history.jsonl", b'{"display":"x","timestamp":1,"project":"/p","sessionId":"s"}', False),

@@ -352,4 +352,5 @@ def _is_ours(value: dict[str, JSON]) -> bool:
     message = value.get("message")
     if isinstance(message, dict):
         return "parts" not in message and message.get("role") in ("user", "assistant")
-    return isinstance(kind, str) and kind in TYPES
+    # Others call lines `system` too; Claude Code's have an id.
+    return isinstance(kind, str) and kind in TYPES and (kind != "system" or "uuid" in value)
