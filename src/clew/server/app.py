@@ -22,6 +22,8 @@ from clew.server import call, logs, openapi, problems, routes
 from clew.server.answer import Answer, Head, Receive, Scope, Send, Stream
 from clew.server.call import Call, Handles
 from clew.server.live import Streams
+from clew.server.pages import render
+from clew.server.pages.table import PAGES
 from clew.server.problems import Refused
 from clew.server.routes import OPEN, Route
 from clew.server.security import Guard
@@ -41,7 +43,7 @@ class Server:
         self.settings = settings
         self.stopping = asyncio.Event()
         self.streams = Streams(settings.streams_per_token_max)
-        self._router = routes.Router(routes.ROUTES)
+        self._router = routes.Router((*routes.ROUTES, *PAGES))
         self._sockets = {socket.path: socket for socket in routes.SOCKETS}
         self._callers: dict[tuple[str | None, str], Handles] = {}
 
@@ -111,7 +113,7 @@ class Server:
             one = Call(self, token, handles, request, path, headers)
             given = await self._answer(route, one, scope["query_string"], receive)
         except (Refused, ClewError) as error:
-            given = problems.answer(error, request)
+            given = _told(route, error, request)
         if scope["method"] == "HEAD":
             given = Head(given)
         size = await self._send(given, (send, receive), request, route)
@@ -176,10 +178,10 @@ class Server:
                 return value
             return Answer(wire.encode(value), status=route.status)
         except (Refused, ClewError) as error:
-            return problems.answer(error, one.request)
+            return _told(route, error, one.request)
         except Exception as error:  # noqa: BLE001 - a fault of ours: told to the log, by its place
             logs.fault(one.request, route.path, error)
-            return problems.answer(error, one.request)
+            return _told(route, error, one.request)
 
     async def _send(
         self,
@@ -219,6 +221,14 @@ class Server:
         await handler(self, handles, scope, receive, send)
 
 
+def _told(route: Route | None, error: BaseException, request: str) -> Answer:
+    """What went wrong, for a program; on a page, for a person."""
+    answer = problems.answer(error, request)
+    if route is None or route.gives != routes.PAGE:
+        return answer
+    return render.problem(answer)
+
+
 async def _deny(error: Exception, scope: Scope, send: Send) -> None:
     """Answer a WebSocket's handshake with a problem."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
@@ -250,5 +260,5 @@ def guarded(server: Server) -> Guard:
         server,
         server.ledger,
         server.settings,
-        open_paths=[route.path for route in routes.ROUTES if route.scope == OPEN],
+        open_paths=[route.path for route in (*routes.ROUTES, *PAGES) if route.scope == OPEN],
     )

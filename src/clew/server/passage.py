@@ -14,7 +14,7 @@ from clew import frames, wire
 from clew.access import Access
 from clew.errors import Unauthorized
 from clew.server import logs, problems
-from clew.server.answer import Receive, Scope, Send
+from clew.server.answer import Answer, Receive, Scope, Send
 from clew.server.problems import Refused
 from clew.server.tokens import Watch, Watches
 
@@ -27,7 +27,7 @@ CLOSE_S = 1.0
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
-    "require-trusted-types-for 'script'"
+    "require-trusted-types-for 'script'; trusted-types clew"
 )
 SECURITY_HEADERS: Headers = [
     (b"content-security-policy", CSP.encode()),
@@ -58,6 +58,8 @@ class Passage:
         self._started = False
         self._connected = self._accepted = False
         self._stream = False
+        self.also: Headers = []
+        """Headers that the guard adds to the answer."""
         self._stack = ExitStack()
         self._watch: Watch | None = None
         self._begin_watch: Callable[[], None] = lambda: None
@@ -127,11 +129,16 @@ class Passage:
             kept.append((low, value))
         if not cached:
             kept.append(UNCACHED)
-        return [*kept, *SECURITY_HEADERS, (b"x-request-id", self._request.encode())]
+        own = [*SECURITY_HEADERS, *self.also, (b"x-request-id", self._request.encode())]
+        return [*kept, *own]
 
-    async def refuse(self, error: BaseException) -> None:
-        """Answer with a problem; on a WebSocket as the answer to its handshake."""
+    async def refuse(self, error: BaseException, instead: str | None = None) -> None:
+        """Answer with a problem, or lead a browser elsewhere; on a WebSocket as the answer to
+        its handshake.
+        """
         answer = problems.answer(error, self._request)
+        if instead is not None:
+            answer = Answer(b"", status=303, headers=((b"location", instead.encode()),))
         if self._scope["type"] == "http":
             await answer.send(self.send)
             return

@@ -34,6 +34,8 @@ from clew.wire import Page
 
 OPEN = "open"
 """The scope of the few routes that need no token; they tell nothing private."""
+PAGE = "text/html"
+"""What a route gives that is for a person to look at."""
 API = "/api/v1"
 _S = f"{API}/sessions/{{session}}"
 

@@ -22,7 +22,7 @@ import time
 from collections.abc import Collection
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from clew import access, canonical
 from clew.access import Access, require
@@ -42,6 +42,10 @@ __all__ = ["CLOSED_TOKEN_ENDED", "PROTOCOL", "Guard", "check_bind", "require"]
 
 PROTOCOL = "clew.v1"
 """The WebSocket subprotocol. A page that can set no header offers `clew.token.<token>` too."""
+COOKIE = b"clew_token="
+"""Where a browser keeps the token: no script reads it, and no other site's page sends it."""
+COOKIE_SECONDS = 30 * 86_400
+LOGIN = "/login"
 TOKEN_PROTOCOL = "clew.token."  # noqa: S105 - what stands before a token
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _ONCE = frozenset([b"host", b"origin", b"authorization", b"content-length"])
@@ -121,12 +125,14 @@ class Guard:
             found = await self._admit(scope, _deciding(given))
         except (Refused, ClewError) as error:
             _log_refusal(scope, error)
-            await passage.refuse(error)
+            await passage.refuse(error, _way_in(scope, error))
             return
         except Exception as error:  # noqa: BLE001 - a fault of ours lets nobody in
             logs.fault(request, "guard", error)
             await passage.refuse(error)
             return
+        if found is not None and _comes_in(scope):
+            passage.also.append((b"set-cookie", _cookie(scope)))
         scope["clew.token"] = found
         _take_token_out(scope)
         await passage.run(self._app, self.watches, found)
@@ -313,7 +319,47 @@ def _token(scope: Scope, given: dict[bytes, str]) -> str | None:
     found += tokens
     if len(set(found)) > 1:
         raise Refused("malformed", "the request brings two tokens: send one")
-    return found[0] if found else None
+    return found[0] if found else _kept_token(scope, given)
+
+
+def _kept_token(scope: Scope, given: dict[bytes, str]) -> str | None:
+    """The token in a browser's cookie. What changes something, and a WebSocket, has to say which
+    page asks; `_check_names` has seen to it that it is one of ours. Raises `Refused`.
+    """
+    cookies = (value for name, value in scope["headers"] if name == b"cookie")
+    parts = (part.strip() for value in cookies for part in value.split(b";"))
+    token = next((part[len(COOKIE) :] for part in parts if part.startswith(COOKIE)), None)
+    if token is None:
+        return None
+    reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+    if not reads and b"origin" not in given:
+        raise Refused("forbidden", "a browser that changes something says which page asks")
+    return str(token.decode("latin-1"))
+
+
+def _comes_in(scope: Scope) -> bool:
+    there = any(name == b"authorization" for name, _ in scope["headers"])
+    return there and scope["path"] == LOGIN and scope.get("method") == "POST"
+
+
+def _cookie(scope: Scope) -> bytes:
+    """The cookie that keeps the token which has just been found good."""
+    header = next(value for name, value in scope["headers"] if name == b"authorization")
+    token = header.partition(b" ")[2].strip()
+    secure = b"; Secure" if scope["scheme"] == "https" else b""
+    kept = b"%s%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict"
+    return kept % (COOKIE, token, COOKIE_SECONDS) + secure
+
+
+def _way_in(scope: Scope, error: Exception) -> str | None:
+    """Where a browser that shows a page is led when nobody is signed in."""
+    if scope["type"] != "http" or scope["method"] != "GET" or not isinstance(error, Unauthorized):
+        return None
+    asks = (value for name, value in scope["headers"] if name == b"accept")
+    if not any(b"text/html" in value for value in asks):
+        return None
+    query = scope["query_string"].decode("latin-1")
+    return f"{LOGIN}?next={quote(scope['path'] + ('?' + query if query else ''), safe='/')}"
 
 
 def _take_token_out(scope: Scope) -> None:
@@ -321,7 +367,7 @@ def _take_token_out(scope: Scope) -> None:
     kept = [
         (name, value)
         for name, value in scope["headers"]
-        if name not in (b"authorization", b"sec-websocket-protocol")
+        if name not in (b"authorization", b"cookie", b"sec-websocket-protocol")
     ]
     if "subprotocols" in scope:
         offered = [text for text in scope["subprotocols"] if not text.startswith(TOKEN_PROTOCOL)]

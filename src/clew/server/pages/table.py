@@ -1,0 +1,49 @@
+"""The table of pages: what a person can ask for, beside what programs can."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clew.access import Scope
+from clew.server.pages import assets, login, sessions
+from clew.server.routes import OPEN, PAGE, Handler, Method, Route
+
+if TYPE_CHECKING:
+    from clew.server.answer import Answer
+    from clew.server.call import Call
+
+READ = Scope.SESSION_READ
+
+
+class Next(msgspec.Struct, frozen=True):
+    """Where to go on after coming in."""
+
+    next: str = "/"
+
+
+def _page(path: str, scope: str, handler: Handler, summary: str, query: Any = None) -> Route:
+    return Route("GET", path, scope, handler, PAGE, summary, None, query)
+
+
+def _do(method: Method, path: str, scope: str, handler: Handler, summary: str) -> Route:
+    return Route(method, path, scope, handler, PAGE, summary)
+
+
+def _file(name: str) -> Route:
+    async def file(call: Call) -> Answer:
+        return assets.answer(name)
+
+    return Route("GET", assets.url(name), OPEN, file, PAGE, f"The page's {name}.")
+
+
+# fmt: off
+PAGES: tuple[Route, ...] = (
+    _page("/", READ, sessions.listed, "The sessions.", sessions.Query),
+    _page("/login", OPEN, login.form, "Where an access token is asked for.", Next),
+    _do("POST", "/login", READ, login.enter, "Come in with an access token."),
+    _do("POST", "/logout", OPEN, login.leave, "Forget the token."),
+    *(_file(name) for name in assets.contents()),
+)
+# fmt: on

@@ -1,0 +1,136 @@
+"""The page without a browser: who gets in, what is escaped, what is cached, what is refused."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+import clew
+from clew.server.pages import assets, words
+from clew.server.pages.table import PAGES
+from clew.server.routes import OPEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def web(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    """A browser's requests, signed in, on a server with one session."""
+    import os
+
+    with clew.open(server_url) as ledger:
+        ledger.create(agent="gardener").append({"role": "user", "content": HOSTILE})
+    headers = {"accept": "text/html"}
+    with httpx.Client(base_url=server_url, headers=headers) as client:
+        token = {"authorization": f"Bearer {os.environ['CLEW_TOKEN']}"}
+        assert client.post("/login", headers=token).status_code == 204
+        yield client
+
+
+def test_whoever_is_not_signed_in_is_led_to_the_way_in(server_url: str) -> None:
+    with httpx.Client(base_url=server_url, headers={"accept": "text/html"}) as client:
+        answer = client.get("/?status=active")
+        assert (answer.status_code, answer.headers["location"]) == (
+            303,
+            "/login?next=/%3Fstatus%3Dactive",
+        )
+        assert client.get(answer.headers["location"]).status_code == 200
+        assert client.get("/", headers={"accept": "application/json"}).status_code == 401
+        assert client.post("/login").status_code == 401
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(
+    server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    header = {"authorization": f"Bearer {os.environ['CLEW_TOKEN']}"}
+    cookie = httpx.post(f"{server_url}/login", headers=header).headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+
+
+def test_a_cookie_changes_nothing_for_a_page_that_does_not_say_who_it_is(
+    web: httpx.Client, server_url: str
+) -> None:
+    assert web.post("/api/v1/sessions", json={}).status_code == 403
+    own = web.post("/api/v1/sessions", json={}, headers={"origin": server_url})
+    assert own.status_code == 201
+    other = web.post("/api/v1/sessions", json={}, headers={"origin": "http://evil.example"})
+    assert other.status_code == 403
+
+
+def test_signing_out_forgets_the_cookie(web: httpx.Client, server_url: str) -> None:
+    assert web.get("/").status_code == 200
+    web.post("/logout", headers={"origin": server_url})
+    assert web.get("/").status_code == 303
+
+
+def test_a_way_on_that_leads_elsewhere_leads_home(server_url: str) -> None:
+    for elsewhere in ("//evil.example", "https://evil.example", "/\\evil.example"):
+        page = httpx.get(f"{server_url}/login", params={"next": elsewhere}).text
+        assert 'data-next="/"' in page
+
+
+def test_the_list_shows_sessions_and_escapes_what_they_say(web: httpx.Client) -> None:
+    page = web.get("/").text
+    assert "gardener" in page
+    assert HOSTILE not in page
+    assert "No session is like that" in web.get("/", params={"agent": "nobody"}).text
+
+
+def test_a_wrong_filter_is_a_page_that_says_so(web: httpx.Client) -> None:
+    answer = web.get("/", params={"status": "asleep"})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "asleep" in answer.text
+
+
+def test_every_file_is_there_and_kept_by_the_browser(server_url: str) -> None:
+    for name in assets.contents():
+        answer = httpx.get(server_url + assets.url(name))
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
+    assert httpx.get(f"{server_url}/static/0/clew.css").status_code in (401, 404)
+
+
+def test_a_page_asks_for_nothing_from_elsewhere_and_holds_no_script(web: httpx.Client) -> None:
+    page = web.get("/").text
+    assert not re.findall(r"(?:src|href)=.https?:", page)
+    assert not re.findall(r"<script(?![^>]*src=)", page)
+    assert not re.findall(r"\sstyle=|\son[a-z]+=", page)
+
+
+def test_only_the_way_in_is_open() -> None:
+    open_ = {route.path for route in PAGES if route.scope == OPEN}
+    assert {path for path in open_ if not path.startswith("/static/")} == {"/login", "/logout"}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (words.count(950), "950"),
+        (words.count(12_400), "12.4k"),
+        (words.count(3_000_000), "3M"),
+        (words.duration(340), "340 ms"),
+        (words.duration(2_100), "2.1 s"),
+        (words.duration(190_000), "3 min 10 s"),
+        (words.duration(None), "–"),
+        (words.cost(0.00421), "$0.0042"),
+        (words.cost(1.267), "$1.27"),
+        (words.cost(None), "–"),
+        (words.ago(0, 30_000), "just now"),
+        (words.ago(0, 300_000), "5 min ago"),
+        (words.ago(0, 3 * 86_400_000), "3 d ago"),
+        (words.ago(0, 400 * 86_400_000), "1970-01-01"),
+        (words.size(1_234_567), "1.2 MB"),
+    ],
+)
+def test_figures_read_as_a_person_says_them(told: str, expected: str) -> None:
+    assert told == expected
