@@ -289,19 +289,19 @@ class Ledger(Giving):
         tables: Mapping[str, str] | None = None,
         on_progress: Callable[[Any], None] | None = None,
     ) -> Imported:
-        """Bring in every history below a file or folder, or the tables of a chat application at
-        a `postgresql://` URL (`tables` maps their names: see `docs/formats/chat-tables.md`). What
-        is there already is not added again. Sources are opened read-only. Gives counts and a
+        """Bring in every history below a file or folder, files of OpenTelemetry traces too, or
+        the tables of a chat application at a `postgresql://` URL (`tables` maps their names: see
+        `docs/formats/chat-tables.md`). What is there already is not added again. Sources are opened read-only. Gives counts and a
         note for all that was odd.
         """
-        from clew.gather import gather
         from clew.tables import SCHEMES, gather_tables
+        from clew.traces import import_from
 
         if str(path).startswith(SCHEMES):
             return gather_tables(self, str(path), tables)
         if tables:
             raise Invalid("`tables` maps names of a database: give its postgresql:// URL")
-        return gather(self, Path(path), importer=importer, on_progress=on_progress)
+        return import_from(self, Path(path), importer=importer, on_progress=on_progress)
 
     def source_bytes(self, session: str) -> dict[str, bytes]:
         """The files that a session was imported from, byte for byte, by path."""

@@ -168,10 +168,13 @@ class Wanted(msgspec.Struct):
 
 
 class Target(msgspec.Struct):
-    """Where spans go. `talk`: whether their messages are appended there too."""
+    """Where spans go. `talk`: whether their messages are appended there too. `made`: whether
+    it was made for them.
+    """
 
     session: Session
     talk: bool
+    made: bool = False
 
 
 def address(told: Mapped) -> Address:
@@ -245,7 +248,7 @@ def _opener(ledger: Ledger, owner: int, wanted: Sequence[Wanted]) -> Callable[[T
             key = checkpoints.new_session(
                 tx, owner, ledger.actor, id=id, agent=one.agent, address=one.address
             )
-            made.append(Target(ledger._handle(key, owner, id), talk=True))
+            made.append(Target(ledger._handle(key, owner, id), talk=True, made=True))
         return made
 
     return unit
