@@ -18,7 +18,19 @@ import msgspec
 from clew.canonical import canonical, content_id, parse
 from clew.errors import Invalid
 from clew.importers.claude_records import TITLE_CHARS_MAX, text, time_ms
-from clew.model import JSON, Kind, Message, Part, Text, Thinking, ToolCall, ToolResult, Usage
+from clew.model import (
+    JSON,
+    File,
+    Image,
+    Kind,
+    Message,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from clew.shapes import gemini
 from clew.shapes.base import as_list, compact, unknown
 
@@ -329,7 +341,10 @@ def _results_of(call: dict[str, JSON]) -> list[Part]:
         # A result that was masked later holds those of all calls of its step.
         own = next((part for part in given if part.call_id == id), given[0])
         bad = own.is_error or failed
-        return [msgspec.structs.replace(own, call_id=own.call_id or id, is_error=bad)]
+        # Pictures and files that a tool gave stand behind its response.
+        media = tuple(part for part in parts if isinstance(part, Image | File))
+        said = own.parts + (media if len(given) == 1 else ())
+        return [msgspec.structs.replace(own, call_id=own.call_id or id, parts=said, is_error=bad)]
     words = tuple(part for part in parts if isinstance(part, Text))
     shown = call.get("resultDisplay")
     if not words and isinstance(shown, str) and shown:

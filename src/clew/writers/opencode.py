@@ -152,6 +152,9 @@ class _File:
                 parts.append(self._call(part, results.get(part.id), message))
             elif isinstance(part, Thinking):
                 parts += self._thought(part, message)
+            elif isinstance(part, Image | File):
+                self.losses.add(lost.MEDIA, message.at)
+                parts.append({"type": "text", "text": base.left_out(part)})
             elif (found := self._said(part, message)) is not None:
                 parts.append(found)
         if len(parts) == 1:
@@ -236,9 +239,6 @@ class _File:
             case Text(words):
                 return {"type": "text", "text": words} if words else None
             case Image(data=str(data)) | File(data=str(data)) if data and part.media_type:
-                if message.role == "assistant":
-                    self.losses.add(lost.MEDIA, message.at)
-                    return {"type": "text", "text": base.left_out(part)}
                 url = base.data_url(part.media_type, data)
                 name_ = part.name if isinstance(part, File) else None
                 told = {"type": "file", "mime": part.media_type, "url": url}
