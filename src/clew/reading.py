@@ -134,6 +134,24 @@ def path_page(tx: Tx, place: Place | None, after: Place | None, limit: int) -> l
     return entries_of(tx, _between(pieces, start, start + limit))
 
 
+def path_window(
+    tx: Tx, place: Place | None, around: Place | None, start: int | None, limit: int
+) -> tuple[list[Entry], int, int]:
+    """Up to `limit` entries of the path to `place`, of all kinds: from number `start` (0 is the
+    oldest) on; else with the entry `around` near the middle; else the newest. Also the number of
+    the first of them, and how many there are in all. Raises `Invalid` when `around` is not on the
+    path.
+    """
+    pieces = path(tx, place)
+    total = sum(piece.high - piece.low + 1 for piece in pieces)
+    if start is None:
+        middle = total if around is None else _offset(pieces, around) + limit // 2
+        start = middle - limit if around is None else middle - limit + 1
+        start = min(start, total - limit)
+    start = max(start, 0)
+    return entries_of(tx, _between(pieces, start, start + limit)), start, total
+
+
 def _offset(pieces: Sequence[Range], place: Place) -> int:
     """How many entries of a path lie before a place on it."""
     before = 0

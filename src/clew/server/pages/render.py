@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clew.canonical import parse
 from clew.server.answer import Answer
-from clew.server.pages import assets, words
+from clew.server.pages import assets, markdown, words
+from clew.server.pages.text import picture, pretty, preview
 
 if TYPE_CHECKING:
     import jinja2
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
 HTML: Final = b"text/html; charset=utf-8"
 PARTS: Final = (("/", "Sessions"),)
 """The page's parts, as the navigation lists them."""
+
+
+NAMES: Final = {
+    "user": "You",
+    "assistant": "Agent",
+    "tool": "Tool",
+    "context": "Context",
+    "summary": "Summary",
+    "compaction": "Compaction",
+    "notice": "Notice",
+}
+"""Who speaks in a card."""
 
 
 @cache
@@ -34,7 +47,13 @@ def environment() -> jinja2.Environment:
         auto_reload=False,
     )
     found.filters |= words.FILTERS
-    found.globals |= {"asset": assets.url, "parts": PARTS}
+    found.filters |= {
+        "markdown": markdown.rendered,
+        "preview": preview,
+        "json": pretty,
+        "picture": picture,
+    }
+    found.globals |= {"asset": assets.url, "parts": PARTS, "names": NAMES}
     return found
 
 

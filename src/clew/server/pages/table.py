@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from clew.access import Scope
-from clew.server.pages import assets, login, sessions
+from clew.server.pages import assets, login, session, sessions
 from clew.server.routes import OPEN, PAGE, Handler, Method, Route
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def _file(name: str) -> Route:
 # fmt: off
 PAGES: tuple[Route, ...] = (
     _page("/", READ, sessions.listed, "The sessions.", sessions.Query),
+    _page("/sessions/{session}", READ, session.shown, "One session.", session.Query),
     _page("/login", OPEN, login.form, "Where an access token is asked for.", Next),
     _do("POST", "/login", READ, login.enter, "Come in with an access token."),
     _do("POST", "/logout", OPEN, login.leave, "Forget the token."),

@@ -67,6 +67,11 @@ def moment(time_ms: int) -> str:
     return _moment(time_ms).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def clock(time_ms: int) -> str:
+    """`14:03:09`."""
+    return _moment(time_ms).strftime("%H:%M:%S")
+
+
 def iso(time_ms: int) -> str:
     """The same for a machine: the browser shows it in the reader's own time."""
     return _moment(time_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -86,6 +91,7 @@ def _moment(time_ms: int) -> datetime:
 
 
 FILTERS: Final = {
-    each.__name__: each for each in (count, exact, cost, duration, ago, date, moment, iso, size)
+    each.__name__: each
+    for each in (count, exact, cost, duration, ago, date, moment, clock, iso, size)
 }
 """All of them, under their names, for the templates."""
