@@ -98,17 +98,22 @@ def test_a_line_is_given_back_byte_for_byte(store: clew.Ledger) -> None:
     store.import_from(TUNING)
     held = [next(iter(store.source_bytes(i.id).values())) for i in store.sessions(limit=100)]
     lines = [each for each in TUNING.read_bytes().split(b"\n") if each]
-    whole = [each for each in held if not each.startswith(b'{"at":')]
+    whole = [each for each in held if not each.startswith(b'{"file":')]
     assert sorted({each + b"\n" for each in lines[:11]}) == sorted(whole)
     (rest,) = (each for each in held if each not in whole)
-    kept = [json.loads(each)["line"] for each in rest.splitlines()]
+    assert rest.splitlines()[0] == b'{"file":"tuning.jsonl"}'
+    kept = [json.loads(each)["line"] for each in rest.splitlines()[1:]]
     assert kept[:4] == [each.decode() for each in lines[11:15]]
     assert set(kept[4]) == {"$bytes"}
 
 
 def test_a_line_that_is_no_conversation_costs_only_itself(store: clew.Ledger) -> None:
     report = store.import_from(TUNING)
-    assert [note.text.split(":")[0] for note in report.notes] == [
+    data = TUNING.read_bytes()
+    told = [note.text.partition(" of the file: ") for note in report.notes]
+    places = [int(place.rpartition(" ")[2]) for place, _of, _text in told]
+    assert data[places[1] :].startswith(b"not json\n")
+    assert [text.split(":")[0] for _place, _of, text in told] == [
         "no conversation that is known",
         "not JSON",
         "more than one JSON object",
@@ -117,7 +122,11 @@ def test_a_line_that_is_no_conversation_costs_only_itself(store: clew.Ledger) ->
         "JSON, but not an object",
     ]
     (rest,) = (i for i in store.sessions(limit=100) if "damaged" in str(i.imported_from))
-    assert {entry.kind for entry in store.get(rest.id).entries()} == {Kind.UNKNOWN}
+    kinds = [entry.kind for entry in store.get(rest.id).entries()]
+    assert (rest.title, kinds) == (
+        "damaged lines of tuning.jsonl",
+        [Kind.NOTICE] + 6 * [Kind.UNKNOWN],
+    )
 
 
 def test_a_line_in_two_files_or_twice_in_one_is_one_session(
@@ -190,10 +199,11 @@ def test_any_line_is_kept_whole(tmp_path_factory: pytest.TempPathFactory, value:
     path = tmp_path_factory.mktemp("set") / "x.jsonl"
     path.write_text(json.dumps(value) + "\n")
     ((thread, items),) = everything(chat_set, path).items()
-    ((raw, records),) = taken(chat_set, path, thread, items)[0]
-    assert (records[0].start, records[0].length) == (0, len(raw) - 1)
+    (raw, records), *_ = reversed(taken(chat_set, path, thread, items)[0])
+    base = records[0].start
+    assert records[0].length == len(raw) - 1
     for record in records[1:]:
-        body = json.loads(raw[record.start : record.start + record.length])
+        body = json.loads(raw[record.start - base : record.start - base + record.length])
         message = chat_set_records.DECODERS[record.format](body)
         assert message.role in ("system", "user", "assistant", "tool")
 

@@ -291,8 +291,8 @@ class Ledger(Giving):
     ) -> Imported:
         """Bring in every history below a file or folder, files of OpenTelemetry traces too, or
         the tables of a chat application at a `postgresql://` URL (`tables` maps their names: see
-        `docs/formats/chat-tables.md`). What is there already is not added again. Sources are opened read-only. Gives counts and a
-        note for all that was odd.
+        `docs/formats/chat-tables.md`). What is there already is not added again. Sources are
+        opened read-only. Gives counts and a note for all that was odd.
         """
         from clew.tables import SCHEMES, gather_tables
         from clew.traces import import_from

@@ -80,7 +80,8 @@ class ChatSet:
         self._lines: dict[str, tuple[int, int]] = {}
         self._damaged: list[tuple[int, int, str | None]] = []
         folder = hashlib.sha256(os.fsencode(path.absolute().parent)).hexdigest()
-        self._rest = f"{DAMAGED}{mended(path.name)}~{folder[:8]}"
+        self._name = mended(path.name)
+        self._rest = f"{DAMAGED}{self._name}~{folder[:8]}"
 
     def threads(self) -> Iterator[Thread]:
         """See `Look.threads`. Lines that are no conversation come last, together."""
@@ -108,8 +109,11 @@ class ChatSet:
         if thread != self._rest:
             yield Item("line", self._bytes(*self._lines[thread]))
             return
-        for at, length, note in self._damaged:
+        if any(reason for _at, _length, reason in self._damaged):
+            yield Item("file", msgspec.json.encode({"file": self._name}), aside=True)
+        for at, length, reason in self._damaged:
             line = self._bytes(at, length)
+            note = reason and f"at byte {at} of the file: {reason}"
             key = f"{at}~{content_id(line)[:4].hex()}"
             yield Item(key, _wrapped(at, line), open=note is None, note=note)
 
@@ -145,6 +149,9 @@ class ChatSetReader(rows.ItemReader):
 
     def say(self, item: Item, value: dict[str, JSON], record: Record) -> list[Record]:
         """See `rows.ItemReader.say`."""
+        if item.aside:
+            set_title(record, f"{DAMAGED}{value.get('file')}", RANK_PROMPT)
+            return []
         record.time_ms = chat_records.told_at(value)
         self.origin.model = records.model_of(value)
         usage = shapes.usage_of(value if "usage" in value else records.holder(value))
