@@ -26,6 +26,8 @@ from clew.importers import (
     gemini_records,
     llm,
     llm_records,
+    lynkr,
+    lynkr_records,
     openai_agents,
     openclaw,
     pi,
@@ -56,6 +58,7 @@ IMPORTERS: Final[dict[str, Importer | Store]] = {
     "chat-set": chat_set,
     "flynn": flynn,
     "llm": llm,
+    "lynkr": lynkr,
 }
 
 
@@ -90,3 +93,4 @@ def register_decoders() -> None:
     shapes.register_decoder(llm_records.RESULTS, llm_records.decode_results)
     shapes.register_decoder(llm_records.PROMPT, llm_records.decode_prompt)
     shapes.register_decoder(llm_records.ANSWER, llm_records.decode_answer)
+    shapes.register_decoder(lynkr_records.FORMAT, lynkr_records.decode)
