@@ -20,6 +20,8 @@ from clew.importers import (
     codex_records,
     copilot_cli,
     copilot_records,
+    droid,
+    droid_records,
     flynn,
     flynn_records,
     gemini_cli,
@@ -52,6 +54,7 @@ IMPORTERS: Final[dict[str, Importer | Store]] = {
     "gemini-cli": gemini_cli,
     "qwen": qwen,
     "copilot-cli": copilot_cli,
+    "droid": droid,
     "openai-agents": openai_agents,
     "atif": atif,
     "chat": chat,
@@ -80,6 +83,7 @@ def register_decoders() -> None:
     shapes.register_decoder(qwen_records.FORMAT, qwen_records.decode)
     shapes.register_decoder(openai_agents.FORMAT, openai_agents.decode)
     shapes.register_decoder(copilot_records.FORMAT, copilot_records.decode)
+    shapes.register_decoder(droid_records.FORMAT, droid_records.decode)
     shapes.register_decoder(chat_tables.FORMAT, chat_tables.decode)
     shapes.register_decoder(chat_tables.RESULTS, chat_tables.decode_results)
     shapes.register_decoder(flynn_records.FORMAT, flynn_records.decode)
