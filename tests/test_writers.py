@@ -434,7 +434,7 @@ def test_what_opencode_is_to_import_is_named_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("agent", OURS)
 def test_what_is_not_understood_is_named_in_its_place(agent: str, tmp_path: Path) -> None:
-    odd = talk(user("See.", Unknown("hologram", {"type": "hologram"}), Image(url="file:///x")))
+    odd = talk(user("See.", Unknown("hologram", {"type": "hologram"}), Image(url="https://example.org/x.png")))
     written = WRITERS[agent].write(odd, tmp_path)
     said = b"".join(written.files.values())
     assert b"[hologram block, not shown]" in said
