@@ -315,9 +315,10 @@ class Intake:
 
     def _shared_prefix(self, tx: Tx, project: int) -> tuple[list[_Item], Place | None]:
         """Leave out the leading records that another session holds; the last is the fork. A
-        first record that says which one it follows forks there without a copy.
+        first record that says which one it follows forks there without a copy. What has no name
+        (what is known of the session itself) may stand before it.
         """
-        base = self._items[0].record.after if self._items else None
+        base = next((item.record.after for item in self._items if item.named), None)
         fork = self._place_of(tx, project, base) if base else None
         own: list[_Item] = []
         for number, item in enumerate(self._items):

@@ -26,6 +26,8 @@ from clew.importers import (
     flynn_records,
     gemini_cli,
     gemini_records,
+    hermes,
+    hermes_records,
     llm,
     llm_records,
     lynkr,
@@ -62,6 +64,7 @@ IMPORTERS: Final[dict[str, Importer | Store]] = {
     "flynn": flynn,
     "llm": llm,
     "lynkr": lynkr,
+    "hermes": hermes,
 }
 
 
@@ -98,3 +101,4 @@ def register_decoders() -> None:
     shapes.register_decoder(llm_records.PROMPT, llm_records.decode_prompt)
     shapes.register_decoder(llm_records.ANSWER, llm_records.decode_answer)
     shapes.register_decoder(lynkr_records.FORMAT, lynkr_records.decode)
+    shapes.register_decoder(hermes_records.FORMAT, hermes_records.decode)
