@@ -96,10 +96,11 @@ WHOLE = talk(
 
 
 def flat(messages: Sequence[Message], agent: str) -> list[Any]:
-    """What a conversation says, told alike for all formats: turns of one role as one, without
-    reasoning and names of results.
+    """What a conversation says, told alike for all formats: every result behind its call,
+    without reasoning and names of results.
     """
     out: list[Any] = []
+    results = {each.call_id: each for message in messages for each in message.tool_results}
     for message in messages:
         for part in message.parts:
             match part:
@@ -110,10 +111,10 @@ def flat(messages: Sequence[Message], agent: str) -> list[Any]:
                     out.append(("image", part.media_type, part.data))
                 case ToolCall(id, name, arguments):
                     out.append(("call", id, name, json.dumps(_given(arguments, agent))))
-                case ToolResult():
-                    images = [p.data for p in part.parts if isinstance(p, Image)]
-                    failed = part.is_error and agent != "codex"
-                    out.append(("result", part.call_id, part.text, images, failed))
+                    result = results[id]
+                    images = [p.data for p in result.parts if isinstance(p, Image)]
+                    failed = result.is_error and agent != "codex"
+                    out.append(("result", id, result.text, images, failed))
     return out
 
 
@@ -358,7 +359,6 @@ def _spoken(found: dict[str, Any]) -> list[Any]:
     out: list[Any] = []
     for message in found["messages"]:
         role, summary = message["info"]["role"], message["info"].get("summary")
-        results: list[Any] = []
         for part in message["parts"]:
             if part["type"] == "text":
                 out.append(("user" if role == "user" or summary else role, part["text"]))
@@ -368,8 +368,7 @@ def _spoken(found: dict[str, Any]) -> list[Any]:
             elif part["type"] == "tool":
                 state = part["state"]
                 out.append(("call", part["callID"], part["tool"], json.dumps(state["input"])))
-                results.append(_outcome(part["callID"], state))
-        out += results
+                out.append(_outcome(part["callID"], state))
     return out
 
 
@@ -434,10 +433,37 @@ def test_what_opencode_is_to_import_is_named_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("agent", OURS)
 def test_what_is_not_understood_is_named_in_its_place(agent: str, tmp_path: Path) -> None:
-    odd = talk(user("See.", Unknown("hologram", {"type": "hologram"}), Image(url="https://example.org/x.png")))
+    odd = talk(
+        user(
+            "See.",
+            Unknown("hologram", {"type": "hologram"}),
+            Image(url="https://example.org/x.png"),
+        )
+    )
     written = WRITERS[agent].write(odd, tmp_path)
     said = b"".join(written.files.values())
     assert b"[hologram block, not shown]" in said
     losses = {loss.what: loss for loss in written.losses}
     assert losses[lost.BLOCKS].where == (f"{'0' * 32}:1",)
     assert (lost.MEDIA in losses) is (agent != "codex"), "Codex takes a picture by its address"
+
+
+@pytest.mark.parametrize("agent", OURS)
+@pytest.mark.parametrize("time_ms", [-5, 0, 2**62])
+def test_a_time_that_no_calendar_has_is_none(agent: str, time_ms: int, tmp_path: Path) -> None:
+    odd = talk(user("See."), bot("Yes."), created_ms=time_ms)
+    messages = tuple(msgspec.structs.replace(m, time_ms=time_ms) for m in odd.messages)
+    written = WRITERS[agent].write(msgspec.structs.replace(odd, messages=messages), tmp_path)
+    assert put(tmp_path, written.files, dry_run=True)
+    assert str(2**62).encode() not in b"".join(written.files.values())
+
+
+@pytest.mark.parametrize("agent", OURS)
+@pytest.mark.parametrize(
+    "cwd", ["/", "/srv/../../x", "/srv/a\nb", "/srv/\ud800", "/srv/" + "x" * 400]
+)
+def test_a_hostile_folder_leads_nowhere(agent: str, cwd: str, tmp_path: Path) -> None:
+    target = tmp_path / "agent"
+    put(target, WRITERS[agent].write(talk(user("See.")), target).files)
+    put(target, WRITERS[agent].write(talk(user("See."), cwd=cwd), target).files)
+    assert [path.name for path in tmp_path.iterdir()] == ["agent"]

@@ -228,7 +228,8 @@ class _Work:
         """What was said, without what the agent put in and without reasoning."""
         kept = []
         for message in messages:
-            if message.role == "system" or (message.meta and not message.tool_results):
+            put_in = message.meta and not message.tool_results and not message.summary
+            if message.role == "system" or put_in:
                 self.losses.add(INJECTED, message.at)
             elif self._same or message.role != "assistant":
                 kept.append(message)

@@ -56,7 +56,8 @@ def write(conversation: Conversation, target: Path) -> Written:
     lists only the sessions of that one.
     """
     messages = spoken(conversation)
-    begun = next((m.time_ms for m in messages if iso(m.time_ms)), conversation.created_ms)
+    times = (*(message.time_ms for message in messages), conversation.created_ms)
+    begun = next((time_ms for time_ms in times if iso(time_ms)), 1)
     thread = uuid7_of(conversation, begun, "codex", "thread")
     writer = _Rollout(conversation, thread, begun)
     writer.add("session_meta", _meta(conversation, thread, iso(begun), _provider(target)))
@@ -70,7 +71,7 @@ def write(conversation: Conversation, target: Path) -> Written:
         else:
             writer.say(message)
     writer.end_turn()
-    stamp = datetime.fromtimestamp(max(begun, 0) / 1000, UTC)
+    stamp = datetime.fromtimestamp(begun // 1000, UTC)
     path = f"sessions/{stamp:%Y/%m/%d}/rollout-{stamp:%Y-%m-%dT%H-%M-%S}-{thread}.jsonl"
     files = {path: b"".join(map(line, writer.rows))}
     words = command(conversation.cwd, "codex", "resume", thread)
@@ -82,7 +83,7 @@ def _meta(
 ) -> dict[str, JSON]:
     return {
         "id": thread,
-        "timestamp": stamp or iso(1),
+        "timestamp": stamp,
         "cwd": conversation.cwd or "/",
         "originator": "clew",
         "cli_version": VERSION,
@@ -118,8 +119,8 @@ class _Rollout:
 
     def add(self, kind: str, payload: dict[str, JSON]) -> None:
         """One record, at the time of the message in hand."""
-        stamp = iso(self._time_ms) or iso(1)
-        self.rows.append({"timestamp": stamp, "type": kind, "payload": payload})
+        row = {"timestamp": iso(self._time_ms), "type": kind, "payload": payload}
+        self.rows.append(row)
 
     def name(self, title: str) -> None:
         """What the thread is called."""

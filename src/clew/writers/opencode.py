@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from clew.exporters.base import iso
 from clew.model import (
     JSON,
     File,
@@ -94,8 +95,8 @@ class _File:
         self.messages: list[JSON] = []
         self.losses = Losses()
         self.session = f"ses_{_tail(conversation, 'session', 12 + _TAIL_CHARS)}"
-        times = [m.time_ms for m in conversation.messages if m.time_ms > 0]
-        self.begun = self.time = max(times[0] if times else conversation.created_ms, 1)
+        times = (*(m.time_ms for m in conversation.messages), conversation.created_ms)
+        self.begun = self.time = next((time_ms for time_ms in times if iso(time_ms)), 1)
         self._conversation = conversation
         self._count = 0
         self._asked: str | None = None
@@ -104,7 +105,7 @@ class _File:
 
     def begin_anew(self, message: Message) -> None:
         """A summary, before which a model sees nothing."""
-        self.time = max(self.time, message.time_ms)
+        self._set_time(message)
         self._prompt(self._id("msg"), [{"type": "compaction", "auto": False}])
         spent = {"start": self.time, "end": self.time}
         parts: list[dict[str, JSON]] = [{"type": "text", "text": message.text, "time": spent}]
@@ -112,7 +113,7 @@ class _File:
 
     def say(self, message: Message, behind: Sequence[Message]) -> None:
         """A message with its parts. Results stand beside the calls that they answer."""
-        self.time = max(self.time, message.time_ms)
+        self._set_time(message)
         if message.role == "assistant":
             self._answer(message, behind)
         elif message.role != "tool":
@@ -233,6 +234,10 @@ class _File:
         return words, [part for part in found if part and part["type"] == "file"]
 
     # --- the pieces ---
+
+    def _set_time(self, message: Message) -> None:
+        if iso(message.time_ms):
+            self.time = max(self.time, message.time_ms)
 
     def _said(self, part: Part, message: Message) -> dict[str, JSON] | None:
         match part:
