@@ -34,6 +34,8 @@ from clew.importers import (
     lynkr_records,
     openai_agents,
     openclaw,
+    opencode,
+    opencode_records,
     pi,
     pi_records,
     qwen,
@@ -58,14 +60,19 @@ IMPORTERS: Final[dict[str, Importer | Store]] = {
     "copilot-cli": copilot_cli,
     "droid": droid,
     "openai-agents": openai_agents,
+    "opencode": opencode,
+    "flynn": flynn,
+    "llm": llm,
+    "hermes": hermes,
+    "lynkr": lynkr,
+    # These have no place of their own: nothing that is an agent's is taken for theirs.
     "atif": atif,
     "chat": chat,
     "chat-set": chat_set,
-    "flynn": flynn,
-    "llm": llm,
-    "lynkr": lynkr,
-    "hermes": hermes,
 }
+
+ANYWHERE: Final = frozenset({"atif", "chat", "chat-set"})
+"""Importers of files that lie where a person put them: they look at what nobody else has."""
 
 
 def identify(path: Path) -> Importer | Store | None:
@@ -100,5 +107,7 @@ def register_decoders() -> None:
     shapes.register_decoder(llm_records.RESULTS, llm_records.decode_results)
     shapes.register_decoder(llm_records.PROMPT, llm_records.decode_prompt)
     shapes.register_decoder(llm_records.ANSWER, llm_records.decode_answer)
-    shapes.register_decoder(lynkr_records.FORMAT, lynkr_records.decode)
+    shapes.register_decoder(opencode_records.FORMAT, opencode_records.decode)
+    shapes.register_decoder(opencode_records.RESULTS, opencode_records.decode_results)
     shapes.register_decoder(hermes_records.FORMAT, hermes_records.decode)
+    shapes.register_decoder(lynkr_records.FORMAT, lynkr_records.decode)
