@@ -68,7 +68,7 @@ class TestPromises(StorePromises):
 @pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
 def test_the_golden_file_on_both_databases(ledger: clew.Ledger) -> None:
     report = ledger.import_from(GOLDEN)
-    assert (report.files, report.sessions_new) == (1, 11)
+    assert (report.files, report.sessions_new) == (1, 14)
     for info in ledger.sessions(limit=100):
         for provider in PROVIDERS:
             assert rules.check(provider, ledger.get(info.id).view(provider).request) == []
@@ -80,18 +80,21 @@ def test_each_line_is_a_session(store: clew.Ledger) -> None:
     assert told(store) == [
         [],
         ["Half an emoji \ufffd here"],
+        ["Mulch?", "", "Yes."],
         ["Name the tree.", "yellow, hard fruit", "Quince."],
         ["Prune it.", "Pruned."],
+        ["Prune?", "Later."],
         ["Which is best?", "The quince."],
         ["You tend\nfigs.", "ok", "ok", "ok"],
         ["You tend trees.", "Any figs?", "", ""],
+        ["You tend trees.", "Graft?", "In spring."],
         ["You tend trees.", "Hi.", "Hello.", "rain"],
         ["You tend trees.", "Water it.", "", ""],
         ["You tend trees.", "Which trees? 木", "", "", "A quince."],
         ["system", "system"],
     ]
-    (row,) = store.usage(by="model")
-    assert (row.key, row.input, row.cache_read, row.output) == ("claude-orchard", 30, 12, 9)
+    found = {r.key: (r.calls, r.input, r.cache_read, r.output) for r in store.usage(by="model")}
+    assert found == {"claude-orchard": (2, 35, 12, 12), "gpt-orchard": (1, 11, 0, 2)}
 
 
 def test_a_line_is_given_back_byte_for_byte(store: clew.Ledger) -> None:
@@ -99,11 +102,11 @@ def test_a_line_is_given_back_byte_for_byte(store: clew.Ledger) -> None:
     held = [next(iter(store.source_bytes(i.id).values())) for i in store.sessions(limit=100)]
     lines = [each for each in TUNING.read_bytes().split(b"\n") if each]
     whole = [each for each in held if not each.startswith(b'{"file":')]
-    assert sorted({each + b"\n" for each in lines[:11]}) == sorted(whole)
+    assert sorted({each + b"\n" for each in lines[:14]}) == sorted(whole)
     (rest,) = (each for each in held if each not in whole)
     assert rest.splitlines()[0] == b'{"file":"tuning.jsonl"}'
     kept = [json.loads(each)["line"] for each in rest.splitlines()[1:]]
-    assert kept[:4] == [each.decode() for each in lines[11:15]]
+    assert kept[:4] == [each.decode() for each in lines[14:18]]
     assert set(kept[4]) == {"$bytes"}
 
 

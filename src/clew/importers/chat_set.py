@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
-from clew import shapes
 from clew.canonical import content_id
 from clew.importers import chat, chat_records, rows
 from clew.importers import chat_set_records as records
@@ -154,7 +153,7 @@ class ChatSetReader(rows.ItemReader):
             return []
         record.time_ms = chat_records.told_at(value)
         self.origin.model = records.model_of(value)
-        usage = shapes.usage_of(value if "usage" in value else records.holder(value))
+        usage = records.usage_of(value)
         if usage is not None:
             key = usage.key or f"{name}:{self.origin.native_id}"
             record.usage = msgspec.structs.replace(usage, key=key)

@@ -3,7 +3,8 @@
 Known layouts: `messages` (OpenAI's and Anthropic's fine-tuning and batches, with `system`),
 `conversations` (ShareGPT), `input` with `instructions` (OpenAI Responses), `prompt` with
 `completion`, `response` or `chosen` (lists of messages, or plain words), and `instruction` with
-`output` (Alpaca). A batch has it one level down, in `body`, `params` or `request`.
+`output` (Alpaca). A batch has it one level down, in `body`, `params` or `request`, and a log has
+the provider's `response` beside that.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from clew import shapes
 from clew.canonical import mark_halves, parse
 from clew.importers import chat_records
 from clew.importers.claude_records import text
 from clew.importers.jsonl import read_line
-from clew.model import JSON, Message, Part, Text
+from clew.model import JSON, Message, Part, Text, Usage
 from clew.shapes.base import as_list, unknown
 
 if TYPE_CHECKING:
@@ -50,6 +52,13 @@ _SPEAKERS: Final = {
     **dict.fromkeys(("gpt", "assistant", "chatgpt", "model", "function_call"), "assistant"),
     "system": "system",
 }
+
+
+Place = tuple[int, int, str]
+"""Where a message begins in a line, how long it is, and its format."""
+
+NESTED_MAX: Final = 4
+"""Levels of a provider's response that are looked into."""
 
 
 class Said(NamedTuple):
@@ -90,7 +99,7 @@ def is_conversation(value: dict[str, JSON]) -> bool:
 
 def holder(value: dict[str, JSON]) -> dict[str, JSON]:
     """The object that holds the conversation: the line, or what a batch wraps in it."""
-    if not any(key in value for key, _form in _PLACES):
+    if not any(key in value for key, _form in _PLACES if key != "response"):
         for key in _HOLDERS:
             inner = value.get(key)
             if isinstance(inner, dict):
@@ -134,13 +143,21 @@ def said(line: bytes) -> list[Said]:
     return found
 
 
-def _places(line: bytes) -> list[tuple[int, int, str]]:
-    """Where the messages stand in a line: start, length and format."""
-    within, at = msgspec.json.decode(line, type=dict[str, msgspec.Raw]), 0
-    if not any(key in within for key, _form in _PLACES):
-        inner = next(raw for k in _HOLDERS if (raw := bytes(within.get(k, b""))).startswith(b"{"))
-        within, at = msgspec.json.decode(inner, type=dict[str, msgspec.Raw]), line.index(inner)
-    found: list[tuple[int, int, str]] = []
+def _places(line: bytes) -> list[Place]:
+    """Where the messages stand in a line."""
+    top = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    if any(key in top for key, _form in _PLACES if key != "response"):
+        return _held(line, top, 0)
+    inner = next(raw for k in _HOLDERS if (raw := bytes(top.get(k, b""))).startswith(b"{"))
+    at = line.index(inner)
+    found = _held(line, msgspec.json.decode(inner, type=dict[str, msgspec.Raw]), at)
+    answer = bytes(top.get("response", b"")).strip()
+    return [*found, *_answered(answer, line.index(answer))]
+
+
+def _held(line: bytes, within: dict[str, msgspec.Raw], at: int) -> list[Place]:
+    """Where they stand in the object that holds them, which begins at an offset."""
+    found: list[Place] = []
     for key, form in _PLACES:
         raw = bytes(within.get(key, b"")).strip()
         if not raw:
@@ -150,13 +167,33 @@ def _places(line: bytes) -> list[tuple[int, int, str]]:
         if raw.startswith(b"[") and form != SYSTEM:
             found += _elements(raw, start)
         elif raw.startswith(b"{"):
-            found.append((start, len(raw), chat_records.FORMAT))
+            found += _answered(raw, start)
         elif raw.startswith((b'"', b"[")) and form != chat_records.FORMAT:
             found.append((start, len(raw), form))
     return found
 
 
-def _elements(raw: bytes, at: int) -> Iterator[tuple[int, int, str]]:
+def _answered(raw: bytes, at: int, depth: int = 0) -> list[Place]:
+    """Where the messages stand in an answer: a message, or a provider's response around some."""
+    if not raw.startswith(b"{"):
+        return []
+    answer = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    if "role" in answer:
+        return [(at, len(raw), chat_records.FORMAT)]
+    for key in ("choices", "output", "message", "body"):
+        inner = bytes(answer.get(key, b"")).strip()
+        start = at + raw.index(inner)
+        if inner.startswith(b"[") and key == "output":
+            return list(_elements(inner, start))
+        if inner.startswith(b"[") and depth < NESTED_MAX:
+            for place, length, _form in _elements(inner, start):
+                return _answered(raw[place - at :][:length], place, depth + 1)
+        if inner.startswith(b"{") and depth < NESTED_MAX:
+            return _answered(inner, start, depth + 1)
+    return []
+
+
+def _elements(raw: bytes, at: int) -> Iterator[Place]:
     behind = 0
     for each in msgspec.json.decode(raw, type=list[msgspec.Raw]):
         item = bytes(each).strip()
@@ -216,6 +253,17 @@ DECODERS: Final = {
     SYSTEM: decode_system,
 }
 """How each of the formats is read."""
+
+
+def usage_of(value: dict[str, JSON]) -> Usage | None:
+    """The tokens that a line tells: in itself, in what a batch wraps, or in the response."""
+    response = value.get("response")
+    answer = response if isinstance(response, dict) else {}
+    body = answer.get("body")
+    for told in (value, holder(value), answer, body if isinstance(body, dict) else {}):
+        if "usage" in told and (usage := shapes.usage_of(told)) is not None:
+            return usage
+    return None
 
 
 def model_of(value: dict[str, JSON]) -> str | None:
