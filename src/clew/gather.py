@@ -9,7 +9,7 @@ read by `clew.threads`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from clew.importers import packed
 from clew.importers.base import LeavesOut, Store
 from clew.intake import Intake, Piece, link_spawned
 from clew.log import unpack
-from clew.looking import Held, walk
+from clew.looking import Held, Mark, walk
 from clew.model import Kind
 from clew.names import mended
 from clew.source import (
@@ -127,7 +127,8 @@ def _changed(ledger: Ledger, root: Path, name: str | None, report: Imported) -> 
             report.unchanged += len(known)
             continue
         # Named by hand, a file needs no look to be taken for what it is said to be.
-        found = [root] if alone and name is not None else list(importer.discover(root))
+        named = alone and name is not None
+        found = [root] if named else list(_below(importer, root, files, held, theirs))
         works += _to_read(importer, found, held, report)
         theirs.update(map(str, found))
     if not report.files:
@@ -136,6 +137,26 @@ def _changed(ledger: Ledger, root: Path, name: str | None, report: Imported) -> 
             "name the agent's folder, for example ~/.claude"
         )
     return works
+
+
+def _below(
+    importer: Importer | Store,
+    root: Path,
+    files: Iterable[tuple[str, str, Mark]],
+    held: Held,
+    theirs: Container[str],
+) -> Iterable[Path]:
+    """The histories of an importer. One whose files may lie anywhere is not asked of those that
+    another one has, or the ledger from it: it would open every file there is.
+    """
+    if importer.name not in importers.ANYWHERE or root.is_file():
+        return importer.discover(root)
+    rest = (
+        name
+        for name, source, _mark in files
+        if name not in theirs and not held.by_others(importer.name, source)
+    )
+    return [path for path in map(Path, sorted(rest)) if importer.identify(path)]
 
 
 def _to_read(

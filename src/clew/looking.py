@@ -54,6 +54,12 @@ class Held:
         """How a source was when an importer read it; `None` when it never did."""
         return self._by[importer].get(source)
 
+    def by_others(self, importer: str, source: str) -> bool:
+        """Whether another importer has read a file of this name, as one history."""
+        if source not in self._all:
+            return False
+        return any(source in known for name, known in self._by.items() if name != importer)
+
     def all_of(
         self,
         importer: Importer | Store,

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from clew import telemetry
 from clew.errors import Conflict, Invalid, NotFound, Stale
 from clew.gather import Progress, gather
+from clew.importers import IMPORTERS
+from clew.looking import Held, walk
 from clew.names import mended
 from clew.otlp import files, mapping
 from clew.otlp.model import REASON_CHARS_MAX, SPANS_MAX, OtlpSpan
@@ -41,8 +43,7 @@ def import_from(
     """See `Ledger.import_from`: histories of agents, and files of traces."""
     if importer not in (None, NAME):
         return gather(ledger, root, importer=importer, on_progress=on_progress)
-    alone = root.is_file() and importer == NAME
-    found = [root] if alone else list(files.discover(root)) if root.exists() else []
+    found = [root] if root.is_file() and importer == NAME else _below(ledger, root)
     report = Imported()
     if importer is None:
         try:
@@ -61,6 +62,17 @@ def import_from(
         recorder.take_file(path)
     recorder.count()
     return report
+
+
+def _below(ledger: Ledger, root: Path) -> list[Path]:
+    """The files of traces at or below a root. What an importer has read is none."""
+    held = Held(ledger, IMPORTERS)
+    names = (
+        name
+        for name, _mark in walk(root)
+        if files.is_named_so(name) and not held.by_others(NAME, source_name(Path(name)))
+    )
+    return [path for path in map(Path, sorted(names)) if files.identify(path)]
 
 
 class _Recorder:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 JSON_SUFFIXES: Final = (".jsonl", ".ndjson", ".json")
 PROTOBUF_SUFFIXES: Final = (".pb", ".binpb", ".otlp")
+BEGIN_BYTES: Final = 512
 HEAD_BYTES: Final = 256 << 10
 LINE_BYTES_MAX: Final = 64 << 20
 DOCUMENT_BYTES_MAX: Final = 256 << 20
@@ -52,8 +53,10 @@ def identify(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             if path.suffix in JSON_SUFFIXES:
-                head = file.read(HEAD_BYTES)
-                return _BEGIN.match(head) is not None and _SPANS in head
+                head = file.read(BEGIN_BYTES)
+                if _BEGIN.match(head) is None:
+                    return False
+                return _SPANS in head or _SPANS in head + file.read(HEAD_BYTES)
             if path.suffix in PROTOBUF_SUFFIXES:
                 return any(found.request for found in _of_protobuf(_whole(file)))
     except (OSError, Invalid):
@@ -61,14 +64,18 @@ def identify(path: Path) -> bool:
     return False
 
 
+def is_named_so(name: str) -> bool:
+    """Whether a file is named as one of traces may be: cheap."""
+    return name.endswith(JSON_SUFFIXES + PROTOBUF_SUFFIXES)
+
+
 def discover(root: Path) -> Iterator[Path]:
     """The files of traces at or below `root`, by their names."""
     if root.is_file():
         files = [root]
     else:
-        suffixes = JSON_SUFFIXES + PROTOBUF_SUFFIXES
-        names = (Path(at, n) for at, _, files in os.walk(root) for n in files)
-        files = sorted(path for path in names if path.suffix in suffixes)
+        names = (Path(at, n) for at, _, files in os.walk(root) for n in files if is_named_so(n))
+        files = sorted(names)
     yield from (path for path in files if identify(path))
 
 
