@@ -26,6 +26,7 @@ BENCHES = (
     "searching",
     "processes",
     "importing",
+    "gathering",
     "startup",
     "spans",
     "serving",
