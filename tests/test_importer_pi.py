@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import clew
 from clew import importers, rules, shapes
 from clew.canonical import parse
-from clew.importers import openclaw, pi
+from clew.importers import droid, openclaw, pi
 from clew.importers.pi_records import decode
 from clew.model import Image, Kind, Origin, Reason, Record, Text, Thinking, ToolResult, Unknown
 from importer_kit import ImporterPromises
@@ -468,7 +468,7 @@ def test_pis_roots_follow_the_environment(tmp_path: Path) -> None:
         ("a.jsonl", b"", None),
         ("a.jsonl", lines([said("a", "b", 1, "its header is lost")]), pi),
         ("a.jsonl", b'{"type":"session","version":0,"id":"x","createdAt":1,"cwd":"/"}', None),
-        ("a.jsonl", b'{"type":"session_start","id":"x","cwd":"/"}\n' + lines(chat("a")), None),
+        ("a.jsonl", b'{"type":"session_start","id":"x","cwd":"/"}\n' + lines(chat("a")), droid),
         ("a.jsonl", lines([header(cwd="/home/me/.openclaw/workspace")]), openclaw),
         ("a.jsonl", lines([header(cwd="/home/me/src/openclaw")]), pi),
         ("sessions/a.jsonl", lines([header()]), pi),
