@@ -85,6 +85,13 @@ select key, project, spawned_by from session where spawned_by like '%:%';
 select key, id, spawned_by, imported_from, status from session
 where project = :project and spawned_by is not null order by key;
 
+-- name: session_children
+-- Sessions that one has spawned, with the call that did.
+select s.id, s.spawned_by, s.title, s.agent, h.messages from session s
+join head h on h.session = s.key
+where s.project = :project and s.status <> 'erased'
+    and (s.spawned_by = :id or s.spawned_by like :calls) order by s.key;
+
 -- name: session_spawned_by
 update session set spawned_by = :spawned_by where key = :session;
 

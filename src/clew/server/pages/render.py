@@ -29,6 +29,7 @@ NAMES: Final = {
     "summary": "Summary",
     "compaction": "Compaction",
     "notice": "Notice",
+    "notices": "Notices",
 }
 """Who speaks in a card."""
 

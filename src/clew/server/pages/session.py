@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from clew import reading
-from clew.errors import Invalid
-from clew.log import look_head
-from clew.server.pages import render, transcript
+from clew.errors import Invalid, NotFound
+from clew.log import Place, look_head
+from clew.server.pages import render, text, transcript
 
 if TYPE_CHECKING:
-    from clew.log import Place
+    from clew.db import Tx
+    from clew.model import Entry
     from clew.server.answer import Answer
     from clew.server.call import Call
     from clew.session import Session
 
 WINDOW = 60
-"""Entries that are read at once."""
+"""Entries of the path that are shown at once."""
+MARGIN = 40
+"""So many on either side are read too: a call and its result may be parted by a window's edge."""
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -31,38 +34,74 @@ class Query(msgspec.Struct, frozen=True):
     start: int | None = None
 
 
+class WholeQuery(msgspec.Struct, frozen=True):
+    """A long text: part number `part` of the message that begins at the entry `at`, and within
+    a result its part number `inner`.
+    """
+
+    at: str
+    part: int
+    inner: int = 0
+
+
 async def shown(call: Call) -> Answer:
     """The page; for htmx one more window of the transcript."""
     session = (await call.session()).sync
     found = await asyncio.to_thread(_look, session, call.query)
     if call.query.start is not None and render.is_part(call):
-        return render.page(call, "entries.html", **found)
+        return render.page(call, "entries.html", at="", **found)
     return render.page(call, "session.html", at=call.query.at, **found)
+
+
+async def whole(call: Call) -> Answer:
+    """All of a text of which the transcript shows the beginning."""
+    session = (await call.session()).sync
+    found = await asyncio.to_thread(_whole, session, call.query)
+    return render.page(call, "whole.html", text=text.plain(found))
 
 
 def _look(session: Session, query: Query) -> dict[str, Any]:
     with session._read() as tx:
         place = look_head(tx, session._key).place
-        around = _around(session, query.at, tx) if query.at else None
-        entries, start, total = reading.path_window(tx, place, around, query.start, WINDOW)
+        around = _place(session, query.at, tx) if query.at else None
+        start = _start(tx, place, around, query.start)
+        low = max(start - MARGIN, 0)
+        read, _, total = reading.path_window(tx, place, None, low, WINDOW + 2 * MARGIN)
+        children = transcript.children(tx, session)
+    window = read[start - low : start - low + WINDOW]
     return {
         "info": session.info,
-        "cards": transcript.cards(entries),
+        "cards": transcript.cards(read, {str(entry.position) for entry in window}, children),
         "start": start,
-        "end": start + len(entries),
+        "end": start + len(window),
         "total": total,
         "window": WINDOW,
-        "chosen": str(entries[0].position) if not query.at and entries else query.at,
     }
 
 
-def _around(session: Session, at: str, tx: Any) -> Place:
+def _start(tx: Tx, place: Place | None, around: Place | None, start: int | None) -> int:
+    if start is not None:
+        return max(start, 0)
+    return reading.path_window(tx, place, around, None, WINDOW)[1]
+
+
+def _place(session: Session, at: str, tx: Tx) -> Place:
     owner, _, seq = at.rpartition(":")
     if not seq.isascii() or not seq.isdigit() or len(seq) > 18:
         raise Invalid(f"{at!r} is no entry: give its number, or session:number")
     row = tx.one("session_by_id", id=owner, project=None) if owner else (session._key,)
     if row is None:
         raise Invalid(f"no session {owner!r} on this session's path")
-    from clew.log import Place
-
     return Place(row[0], int(seq))
+
+
+def _whole(session: Session, query: WholeQuery) -> str:
+    with session._read() as tx:
+        place = look_head(tx, session._key).place
+        around = _place(session, query.at, tx)
+        _, start, _ = reading.path_window(tx, place, around, None, 1)
+        entries: list[Entry] = reading.path_window(tx, place, None, start, MARGIN)[0]
+    found = transcript.text_of(entries, query.part, query.inner)
+    if found is None:
+        raise NotFound(f"entry {query.at} has no text {query.part}: open the session again")
+    return found

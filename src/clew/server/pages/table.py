@@ -42,6 +42,7 @@ def _file(name: str) -> Route:
 PAGES: tuple[Route, ...] = (
     _page("/", READ, sessions.listed, "The sessions.", sessions.Query),
     _page("/sessions/{session}", READ, session.shown, "One session.", session.Query),
+    _page("/sessions/{session}/whole", READ, session.whole, "All of a long text in it.", session.WholeQuery),
     _page("/login", OPEN, login.form, "Where an access token is asked for.", Next),
     _do("POST", "/login", READ, login.enter, "Come in with an access token."),
     _do("POST", "/logout", OPEN, login.leave, "Forget the token."),
