@@ -117,7 +117,7 @@ def _changed(ledger: Ledger, root: Path, name: str | None, report: Imported) -> 
     chosen = _asked(root, name)
     held = Held(ledger, importers.IMPORTERS)
     alone = root.is_file()
-    files = [] if alone else [(f, source_name(Path(f)), mark) for f, mark in walk(root)]
+    files = [] if alone else [(f, source_name(f), mark) for f, mark in walk(root)]
     works: list[Work] = []
     theirs: set[str] = set()
     for importer in chosen.values():

@@ -111,7 +111,7 @@ class Batch(msgspec.Struct):
     """True when the source ends here for now."""
 
 
-def source_name(path: Path) -> str:
+def source_name(path: str | Path) -> str:
     """The name under which the ledger knows a source."""
     # Ten times as fast as Path.resolve, and links stay as named. A source that its agent has
     # compressed stays the source that it was.

@@ -124,14 +124,15 @@ class _Place:
             parts = [mark for each, mark in self.marks.items() if each.startswith(inside)]
         return (sum(p[0] for p in parts), max(p[1] for p in parts)) if parts else None
 
-    def look(self, marks: dict[str, Mark], now: float, held: Callable[[], Held]) -> None:
+    def look(
+        self, files: Sequence[tuple[str, str, Mark]], now: float, held: Callable[[], Held]
+    ) -> None:
         """See what is there. First bytes are read only of files that are new or have changed,
         and of all when one of them turns out to be a history. Where the ledger `held` all of them
         when this watcher began, there is nothing to ask.
         """
-        before, self.marks = self.marks, marks
+        before, self.marks = self.marks, {name: mark for name, _source, mark in files}
         if self._surveyed is None:
-            files = ((name, source_name(Path(name)), mark) for name, mark in self.marks.items())
             known = held().all_of(self.importer, files)
             if known is not None:
                 self.found, self._known, self._surveyed = known, set(known), now
@@ -210,7 +211,7 @@ class Watcher:
     def _look(self, found: Round) -> list[_Place]:
         now, places = time.monotonic(), {}
         held = cache(lambda: Held(self._ledger, importers.IMPORTERS))
-        marks = cache(lambda root: dict(walk(root)))
+        below = cache(lambda root: [(name, source_name(name), mark) for name, mark in walk(root)])
         for importer in self._importers:
             try:
                 roots = self._roots
@@ -219,7 +220,7 @@ class Watcher:
                 for root in roots:
                     key = (importer.name, str(root))
                     place = places[key] = self._places.get(key) or _Place(importer, root)
-                    place.look(marks(root), now, held)
+                    place.look(below(root), now, held)
             except OSError as error:
                 where = str(error.filename or importer.name)
                 note = Note(mended(where), None, f"not looked at: {error.strerror or error}")
@@ -235,7 +236,7 @@ class Watcher:
             for name in place.found:
                 mark = place.mark(name)
                 if mark is not None:
-                    key = (place.importer.name, source_name(Path(name)))
+                    key = (place.importer.name, source_name(name))
                     present.setdefault(key, (place, name, mark))
         found.files = len(present)
         self._forget(present.keys())
