@@ -38,8 +38,8 @@ _V7_TIME_BITS: Final = 48
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """A session in neutral words, ready to be written.
 
-    `messages` is what a model sees, oldest first: pairs settled (every call is answered once,
-    in the `tool` message right behind the assistant's run), call ids unique and filled, pieces
+    `messages` is what a model sees, oldest first: pairs settled (every call is answered once, in
+    the `tool` message right behind the message that made it), call ids unique and filled, pieces
     of one message joined; a summary that stands for what came before leads, with
     `summary=True`. `earlier` is what that summary stands for, settled by itself: a format that
     knows compactions writes it before one, another one leaves it out and says so.
@@ -124,8 +124,16 @@ class Losses:
 def spoken(conversation: Conversation) -> tuple[Message, ...]:
     """The messages to write. Raises `Invalid` when there are none."""
     if not conversation.messages:
-        raise Invalid(f"session {conversation.session} says nothing: there is no message to write")
+        raise says_nothing(conversation)
     return conversation.messages
+
+
+def says_nothing(conversation: Conversation) -> Invalid:
+    """The error for a conversation of which nothing can be written."""
+    return Invalid(
+        f"session {conversation.session} says nothing that can be written: it has no message, or "
+        "only a system prompt"
+    )
 
 
 def call_input(arguments: str) -> tuple[dict[str, JSON], bool]:

@@ -8,7 +8,7 @@ The format is undocumented; this is what version 2.1.197 writes and takes up aga
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +35,7 @@ from clew.writers.base import (
     call_input,
     command,
     line,
+    says_nothing,
     spoken,
     uuid4_of,
 )
@@ -90,6 +91,8 @@ def write(conversation: Conversation, target: Path) -> Written:
     if conversation.earlier or messages[0].summary:
         file.compact(messages.pop(0) if messages[0].summary else None)
     file.add_all(messages)
+    if not file.said:
+        raise says_nothing(conversation)
     path = f"projects/{slug(cwd)}/{session}.jsonl"
     return Written(
         {path: b"".join(map(line, file.finished()))},
@@ -115,13 +118,20 @@ class _File:
         self._begun = False
         """Whether anything but a system prompt was said."""
 
+    @property
+    def said(self) -> bool:
+        """Whether there is anything to read in it."""
+        return self._tip is not None
+
     def finished(self) -> list[dict[str, JSON]]:
+        """All records, the title behind them."""
         title = self._conversation.title
         if title:
             self._records.append({"type": "ai-title", "aiTitle": title, "sessionId": self._session})
         return self._records
 
-    def add_all(self, messages: tuple[Message, ...] | list[Message]) -> None:
+    def add_all(self, messages: Sequence[Message]) -> None:
+        """Add the records of some messages."""
         for message in messages:
             self._time_ms = message.time_ms or self._time_ms
             if message.usage is not None:
@@ -195,21 +205,24 @@ class _File:
     def _answer(self, message: Message) -> None:
         blocks = list(self._answer_blocks(message))
         ends = "tool_use" if message.tool_calls else "end_turn"
+        # Readers take an equal block of the same message for a copy: then all stand in one record.
+        repeats = any(block in blocks[:at] for at, block in enumerate(blocks))
+        groups = [blocks] if repeats else [[block] for block in blocks]
         number = len(self._records)
-        for index, block in enumerate(blocks):
-            last = index == len(blocks) - 1
+        for index, group in enumerate(groups):
             said = {
                 "id": f"msg_{uuid4_of(self._conversation, 'message', str(number))[:8]}{number:06}",
                 "type": "message",
                 "role": "assistant",
                 "model": message.model or self._conversation.model or "unknown",
-                "content": [block],
-                "stop_reason": ends if last else None,
+                "content": group,
+                "stop_reason": ends if index == len(groups) - 1 else None,
                 "stop_sequence": None,
             }
             uuid = self._record("assistant", {"message": said})
-            if block["type"] == "tool_use":
-                self._asked[block["id"]] = uuid
+            for block in group:
+                if block["type"] == "tool_use":
+                    self._asked[block["id"]] = uuid
 
     def _answer_blocks(self, message: Message) -> Iterator[dict[str, JSON]]:
         signed = message.format == anthropic.NAME

@@ -38,6 +38,7 @@ from clew.writers.base import (
     command,
     digest,
     line,
+    says_nothing,
     spoken,
     uuid7_of,
 )
@@ -97,6 +98,8 @@ def write(conversation: Conversation, target: Path) -> Written:
         file.compact(summary, messages)
     else:
         file.add_all(messages)
+    if not file.said:
+        raise says_nothing(conversation)
     begun = iso(conversation.created_ms) or EPOCH
     header = {"type": "session", "version": FORMAT_VERSION, "id": session, "timestamp": begun}
     records = [{**header, "cwd": cwd}, *file.finished()]
@@ -123,6 +126,11 @@ class _File:
         """The tool of each call."""
         self._begun = False
         """Whether anything but a system prompt was said."""
+
+    @property
+    def said(self) -> bool:
+        """Whether there is anything to read in it."""
+        return self._tip is not None
 
     def finished(self) -> list[dict[str, JSON]]:
         """All entries, the session's name behind them."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from clew import view
 from clew.model import Message
@@ -36,7 +38,28 @@ def settled(messages: Sequence[Message], losses: Losses) -> tuple[Message, ...]:
         for one, other in zip(old.tool_calls, new.tool_calls, strict=True):
             if one.id != other.id:
                 losses.add("ids of calls, replaced by ones that are unique", old.at)
-    return tuple(ready)
+    return tuple(_answered(ready))
+
+
+def _answered(messages: Sequence[Message]) -> Iterator[Message]:
+    """Every result right behind the message that asked for it, not behind the run of which that
+    is one: agents take a call that is not answered at once for one that never was.
+    """
+    run: list[Message] = []
+    for message in messages:
+        if message.role == "assistant":
+            run.append(message)
+            continue
+        results = {part.call_id: part for part in message.tool_results}
+        for asking in run:
+            yield asking
+            own = tuple(results[call.id] for call in asking.tool_calls if call.id in results)
+            if own:
+                yield msgspec.structs.replace(message, parts=own)
+        if not run or not results:
+            yield message
+        run = []
+    yield from run
 
 
 def _nothing(_message: Message) -> int:
