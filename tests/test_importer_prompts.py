@@ -271,6 +271,9 @@ def test_each_knows_its_own_file_and_place(tmp_path: Path) -> None:
     assert claude_prompts.roots(tmp_path, {}) == [], "no projects beside it"
     (tmp_path / ".claude" / "projects").mkdir()
     assert claude_prompts.roots(tmp_path, {}) == [tmp_path / ".claude" / "history.jsonl"]
+    (tmp_path / ".claude" / "history.jsonl").write_bytes(b"")
+    (tmp_path / ".codex" / "history.jsonl").write_bytes(b"")
+    assert claude_prompts.roots(tmp_path, {}) == codex_prompts.roots(tmp_path, {}) == []
 
 
 @pytest.mark.parametrize("state", [b"", b"{}", b'{"version": 1}', b"\xff"])

@@ -31,7 +31,7 @@ FILES_MAX = 1024
 _SPAWNERS: Final = frozenset({"Task", "Agent", "Workflow"})
 _RESULT_KEYS: Final = ("agentId", "runId", "agent_id")
 _CALLED = re.compile(rb'"name":\s?"(?:Task|Agent|Workflow)"')
-_SPAWNED = re.compile(rb'"toolUseResult":\s?\{[^\n]*"(?:agentId|runId|agent_id)"|agentId: ')
+_NAMED: Final = (b'"agentId"', b'"runId"', b'"agent_id"')
 _TOLD = re.compile(r"^agentId: ([\w-]+)", re.MULTILINE)
 _FOLDER = re.compile(rb'"cwd":\s?("(?:[^"\\]|\\.)*")')
 _HEAD_BYTES = 64 << 10
@@ -95,12 +95,22 @@ def _read(path: Path, _size: int, _changed: int) -> Calls:
     try:
         with path.open("rb") as file:
             for line in iter(lambda: file.readline(jsonl.LINE_BYTES_MAX), b""):
-                if _CALLED.search(line) or _SPAWNED.search(line):
+                if _may_tell(line):
                     for piece in jsonl.read_line(line.rstrip(b"\r\n"), 0, is_record):
                         _learn(piece.value or {}, made, spawned)
     except OSError:
         pass  # gone, or not ours to read: whoever imports it is told
     return Calls(frozenset(made), spawned)
+
+
+def _may_tell(line: bytes) -> bool:
+    """Whether a line is worth to be read: most are not, and all are looked at."""
+    if b'"tool_use"' in line and _CALLED.search(line):
+        return True
+    told = line.find(b'"toolUseResult"')
+    if told >= 0 and any(line.find(name, told) >= 0 for name in _NAMED):
+        return True
+    return b'"tool_result"' in line and b"agentId: " in line
 
 
 def _learn(value: dict[str, JSON], made: set[str], spawned: dict[str, str]) -> None:

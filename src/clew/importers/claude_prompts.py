@@ -29,9 +29,9 @@ _FILE = "history.jsonl"
 
 
 def roots(home: Path, env: Mapping[str, str]) -> list[Path]:
-    """`history.jsonl` beside each of Claude Code's `projects`, where there is one."""
+    """`history.jsonl` beside each of Claude Code's `projects`, where a prompt is in one."""
     folders = {projects.parent: None for projects in claude_code.roots(home, env)}
-    return [folder / _FILE for folder in folders if (folder / _FILE).is_file()]
+    return [folder / _FILE for folder in folders if identify(folder / _FILE)]
 
 
 def identify(path: Path) -> bool:

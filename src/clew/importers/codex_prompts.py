@@ -31,10 +31,10 @@ _ROLLOUT = re.compile(rf"rollout-.+?-({_ID})(?:_{_ID})?\.jsonl(?:\.zst)?")
 
 
 def roots(home: Path, env: Mapping[str, str]) -> list[Path]:
-    """`history.jsonl` under `$CODEX_HOME`, else under `~/.codex`, if there is one."""
+    """`history.jsonl` under `$CODEX_HOME`, else under `~/.codex`, if a prompt is in it."""
     told = env.get("CODEX_HOME")
     path = (Path(told).expanduser() if told else home / ".codex") / _FILE
-    return [path] if path.is_file() else []
+    return [path] if identify(path) else []
 
 
 def identify(path: Path) -> bool:
