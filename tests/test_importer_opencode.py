@@ -268,6 +268,7 @@ def test_a_fork_is_awaited_until_its_copies_are_there(path: Path) -> None:
     with memory_ledger() as ledger:
         say(path, "m1", "user", words("Go."))
         start(path, "ses_2", time.time_ns() // 1_000_000)
+        ledger.import_from(path)
         say(path, "m9", "user", words("Go."), at=1, session="ses_2")
         ledger.import_from(path)
         assert len(ledger.sessions(limit=9)) == 1

@@ -61,7 +61,7 @@ formats: tuple[str, ...] = (FORMAT, RESULTS)
 QUIET_MS: Final = 60_000
 """A message that was not ended, and not touched for so long, never will be."""
 FORK_MS: Final = 10_000
-"""So long after a fork was made its copies are complete."""
+"""So long after a fork was made its copies are complete. At first it is empty."""
 
 _EXPORT_NAME: Final = re.compile(r"ses_|opencode|export", re.IGNORECASE)
 """Other JSON files are not opened: some hold keys."""
@@ -189,7 +189,8 @@ class Sessions:
         if session is None:
             return
         now = time.time_ns() // 1_000_000
-        if self._forks.is_fork(thread) and 0 <= now - session.created < FORK_MS:
+        empty = thread not in self._forks.begun()
+        if (empty or self._forks.is_fork(thread)) and 0 <= now - session.created < FORK_MS:
             yield Item(ABOUT, b"{}", open=True)
             return
         copies, keys, told = self._forks.copied(thread), [rows.ROOT], False
