@@ -7,6 +7,7 @@ anything is written what is kept and what is lost.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -92,7 +93,7 @@ def handoff(
     else:
         adapted = adapt(found, to, keep=keep, max_tokens=max_tokens, count=ledger.count_tokens)
         target = absolute(root) if root else WRITERS[to].home(Path.home(), os.environ)
-        written = WRITERS[to].write(_named(adapted, to, keep, max_tokens), target)
+        written = WRITERS[to].write(_named(adapted, to), target)
     placed = put(target, written.files, dry_run=dry_run) if target is not None else ()
     if not dry_run:
         record(ledger, "handoff", session, to, written.files, exact=False)
@@ -132,11 +133,14 @@ def _in(found: Conversation, cwd: str | None) -> Conversation:
     return msgspec.structs.replace(found, cwd=str(absolute(Path(cwd))))
 
 
-def _named(adapted: Adapted, to: str, keep: int | None, max_tokens: int | None) -> Conversation:
-    """Under a name of its own: neither what a restore writes nor another choice of what stays."""
+def _named(adapted: Adapted, to: str) -> Conversation:
+    """Under a name of its own, made of all that is said: neither what a restore writes nor
+    another choice of what stays may pass for this one, or be mixed with it where an agent takes
+    a file into its database.
+    """
     found = adapted.conversation
-    at = f"{found.at} handoff {to} {keep} {max_tokens}"
-    return msgspec.structs.replace(found, at=at)
+    said = hashlib.sha256(repr(found.messages).encode("utf-8", "surrogatepass")).hexdigest()
+    return msgspec.structs.replace(found, at=f"{found.at} handoff {to} {said}")
 
 
 def _document(found: Conversation, text: str, root: Path | None) -> Written:
