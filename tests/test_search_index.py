@@ -550,3 +550,23 @@ def test_readers_and_a_writer_at_once(index: Index) -> None:
         thread.join()
     assert failures == []
     assert len(entries(index, "same")) == 200
+
+
+def test_pages_that_merging_left_free_are_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "ledger-search"
+    index = SQLiteIndex(str(path))
+    rng = random.Random(3)
+    for first in range(1, 2000, 200):
+        docs = [
+            doc(entry, " ".join(f"w{rng.randrange(5000)}" for _ in range(60)))
+            for entry in range(first, first + 200)
+        ]
+        index.add([*docs, doc(5000 + first, "kept")], {1: first})
+    index.forget(range(1, 2001))
+    before = path.stat().st_size
+    index.close()
+    assert path.stat().st_size < before / 2
+    again = SQLiteIndex(str(path))
+    assert again.count() == 10
+    assert len(entries(again, "kept")) == 10
+    again.close()

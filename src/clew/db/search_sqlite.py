@@ -84,6 +84,10 @@ SELECT relevance(words), rowid FROM words
 WHERE words MATCH :query AND rowid BETWEEN :low AND :high
 ORDER BY rowid DESC LIMIT :window
 """
+FREE_SHARE = 8
+"""A file is made smaller when more than one page in so many is free."""
+GIVEN_BACK_PAGES = 20_000
+"""So many at once: at most a second or so."""
 _DOC = """
 SELECT entry, session, seq, time_ms FROM doc
 WHERE rowid = ? AND time_ms >= ? AND time_ms < ?
@@ -137,9 +141,21 @@ class SQLiteIndex:
             connection.pragma(*pragma.split("="))
         return connection
 
+    def _give_back(self) -> None:
+        """Give back to the disk what merging has left free, a part of it at a time."""
+        writer = self._writer
+        if writer is None or self._memory:
+            return
+        with suppress(apsw.Error):  # another process may write: its own close comes
+            writer.set_busy_timeout(0)
+            free = writer.pragma("freelist_count")
+            if free * FREE_SHARE > writer.pragma("page_count"):
+                writer.execute(f"PRAGMA incremental_vacuum({GIVEN_BACK_PAGES})").fetchall()
+
     def _prepare(self, connection: apsw.Connection) -> None:
         version = LAYOUT * 1000 + words.VERSION
         if not self._memory:
+            connection.pragma("auto_vacuum", "incremental")  # of a new file only
             connection.pragma("journal_mode", "wal")
         found = connection.pragma("user_version")
         if found == version and connection.pragma("application_id") == APPLICATION_ID:
@@ -175,6 +191,7 @@ class SQLiteIndex:
         """See `Index`."""
         with self._lock:
             if not self._closed and os.getpid() == self._pid:
+                self._give_back()
                 self._release()
             self._closed = True
 
