@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 import clew
-from clew.server.pages import assets, words
+from clew.server.pages import assets, markdown, words
 from clew.server.pages.table import PAGES
 from clew.server.routes import OPEN
 
@@ -110,6 +110,122 @@ def test_a_page_asks_for_nothing_from_elsewhere_and_holds_no_script(web: httpx.C
 def test_only_the_way_in_is_open() -> None:
     open_ = {route.path for route in PAGES if route.scope == OPEN}
     assert {path for path in open_ if not path.startswith("/static/")} == {"/login", "/logout"}
+
+
+# --- a session and search ------------------------------------------------------------------
+
+
+def _call(id: str, **arguments: object) -> dict[str, object]:
+    block = {"type": "tool_use", "id": id, "name": "Edit", "input": arguments}
+    return {"role": "assistant", "content": [block]}
+
+
+def _result(id: str, text: str) -> dict[str, object]:
+    block = {"type": "tool_result", "tool_use_id": id, "content": text}
+    return {"role": "user", "content": [block]}
+
+
+@pytest.fixture
+def session(web: httpx.Client, server_url: str) -> Iterator[clew.Session]:
+    """The session that the browser sees."""
+    with clew.open(server_url) as ledger:
+        yield ledger.get(ledger.sessions()[0].id)
+
+
+def test_a_call_stands_with_its_result_and_its_change(
+    web: httpx.Client, session: clew.Session
+) -> None:
+    session.append(_call("c1", file_path="/pears.txt", old_string="one\ntwo", new_string="two"))
+    session.append(_result("c1", "\x1b[31mdone\x1b[0m"))
+    page = web.get(f"/sessions/{session.id}").text
+    assert page.count('<details class="call ok">') == 1
+    assert "of a call that is not here" not in page
+    assert '<span class="del">-one' in page
+    assert "/pears.txt" in page
+    assert '<pre class="body">done</pre>' in page
+    assert HOSTILE not in page
+
+
+def test_a_window_s_edge_parts_no_call_from_its_result(
+    web: httpx.Client, session: clew.Session
+) -> None:
+    for number in range(70):
+        session.append(_call(f"c{number}"))
+        session.append(_result(f"c{number}", f"gave {number}"))
+    total, seen, calls = 141, 0, 0
+    while seen < total:
+        part = web.get(
+            f"/sessions/{session.id}", params={"start": seen}, headers={"hx-request": "true"}
+        ).text
+        calls += part.count('<details class="call ok">')
+        assert "of a call that is not here" not in part
+        assert "No result is recorded" not in part
+        seen += 60
+    assert calls == 70
+
+
+def test_a_long_text_is_cut_and_shown_whole_when_asked(
+    web: httpx.Client, session: clew.Session
+) -> None:
+    session.append(_call("c1"))
+    entry = session.append(_result("c1", "x" * 9_000))
+    page = web.get(f"/sessions/{session.id}").text
+    assert "5,000 more characters" in page
+    whole = web.get(f"/sessions/{session.id}/whole", params={"at": str(entry.seq), "part": 0}).text
+    assert "x" * 9_000 in whole
+    none = web.get(f"/sessions/{session.id}/whole", params={"at": str(entry.seq), "part": 7})
+    assert none.status_code == 404
+
+
+def test_an_entry_that_the_session_left_is_shown_where_it_stood(
+    web: httpx.Client, session: clew.Session
+) -> None:
+    keep = session.append({"role": "user", "content": "stays"})
+    left = session.append({"role": "user", "content": "goes away"})
+    session.restore(keep.position)
+    session.append({"role": "user", "content": "comes instead"})
+    page = web.get(f"/sessions/{session.id}", params={"at": str(left.seq)}).text
+    assert "goes away" in page
+    assert "comes instead" not in page
+    assert "a path that the session has left" in page
+    assert web.get(f"/sessions/{session.id}", params={"at": "1e9"}).status_code == 422
+    assert web.get(f"/sessions/{session.id}", params={"at": "99999"}).status_code == 404
+    assert web.get("/sessions/nothing").status_code == 404
+
+
+def test_search_marks_what_it_found_and_escapes_the_rest(
+    web: httpx.Client, session: clew.Session
+) -> None:
+    session.append({"role": "user", "content": "<img src=x onerror=alert(1)> pears & plums"})
+    session._ledger.index_now()
+    page = web.get("/search", params={"q": "pears"}).text
+    assert "<mark>pears</mark> &amp; plums" in page
+    assert "<img src=x" not in page
+    assert f"/sessions/{session.id}?at={session.id}:2" in page
+    assert "Nothing found" in web.get("/search", params={"q": "cherries"}).text
+    wrong = web.get("/search", params={"q": '"open'})
+    assert wrong.status_code in (200, 422)
+    assert web.get("/search", params={"q": "a", "order": "worst"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "never"),
+    [
+        ("<b onclick=x>hi</b>", "&lt;b onclick=x&gt;hi", "<b"),
+        ("[go](javascript:alert(1))", "[go](javascript:alert(1))", "<a"),
+        ("[go](data:text/html,x)", "[go](data:text/html,x)", "<a"),
+        ("[go](/etc/passwd)", 'title="/etc/passwd"', "href"),
+        ("[go](https://example.org)", 'rel="noopener noreferrer nofollow"', "<script"),
+        ("![cat](https://evil.example/x.png)", "[cat: https://evil.example/x.png]", "<img"),
+        ("```\n</code><script>\n```", "&lt;/code&gt;&lt;script&gt;", "<script"),
+        ("| a |\n|---|\n| <i> |", "<td>&lt;i&gt;</td>", "<i>"),
+        ("a\u202eb", "⟨U+202E⟩", "\u202e"),
+    ],
+)
+def test_markdown_of_strangers_does_nothing(source: str, shown: str, never: str) -> None:
+    html = markdown.rendered(source)
+    assert shown in html
+    assert never not in html
 
 
 @pytest.mark.parametrize(

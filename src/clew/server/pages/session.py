@@ -9,7 +9,7 @@ import msgspec
 
 from clew import reading
 from clew.errors import Invalid, NotFound
-from clew.log import Place, look_head
+from clew.log import Place, look_head, on_path
 from clew.server.pages import render, text, transcript
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class Query(msgspec.Struct, frozen=True):
 
     at: str = ""
     start: int | None = None
+    to: str = ""
+    """The path that ends there, in place of the session's own."""
 
 
 class WholeQuery(msgspec.Struct, frozen=True):
@@ -62,8 +64,7 @@ async def whole(call: Call) -> Answer:
 
 def _look(session: Session, query: Query) -> dict[str, Any]:
     with session._read() as tx:
-        place = look_head(tx, session._key).place
-        around = _place(session, query.at, tx) if query.at else None
+        place, around, left = _where(session, query, tx)
         start = _start(tx, place, around, query.start)
         low = max(start - MARGIN, 0)
         read, _, total = reading.path_window(tx, place, None, low, WINDOW + 2 * MARGIN)
@@ -76,7 +77,23 @@ def _look(session: Session, query: Query) -> dict[str, Any]:
         "end": start + len(window),
         "total": total,
         "window": WINDOW,
+        "to": query.to if query.to or not left else query.at,
     }
+
+
+def _where(session: Session, query: Query, tx: Tx) -> tuple[Place | None, Place | None, bool]:
+    """The end of the path that is shown, the entry to show, and whether that path is another than
+    the session's: one that it left when it went back.
+    """
+    place = look_head(tx, session._key).place
+    if query.to:
+        return _place(session, query.to, tx), None, True
+    if not query.at:
+        return place, None, False
+    around = _place(session, query.at, tx)
+    if place is not None and on_path(tx, place, around):
+        return place, around, False
+    return around, around, True
 
 
 def _start(tx: Tx, place: Place | None, around: Place | None, start: int | None) -> int:
@@ -86,19 +103,21 @@ def _start(tx: Tx, place: Place | None, around: Place | None, start: int | None)
 
 
 def _place(session: Session, at: str, tx: Tx) -> Place:
+    """The place of an entry. Raises `Invalid` for what is none, `NotFound` when it is not there."""
     owner, _, seq = at.rpartition(":")
     if not seq.isascii() or not seq.isdigit() or len(seq) > 18:
         raise Invalid(f"{at!r} is no entry: give its number, or session:number")
     row = tx.one("session_by_id", id=owner, project=None) if owner else (session._key,)
     if row is None:
         raise Invalid(f"no session {owner!r} on this session's path")
-    return Place(row[0], int(seq))
+    place = Place(row[0], int(seq))
+    reading.entry(tx, place)
+    return place
 
 
 def _whole(session: Session, query: WholeQuery) -> str:
     with session._read() as tx:
-        place = look_head(tx, session._key).place
-        around = _place(session, query.at, tx)
+        place, around, _ = _where(session, Query(at=query.at), tx)
         _, start, _ = reading.path_window(tx, place, around, None, 1)
         entries: list[Entry] = reading.path_window(tx, place, None, start, MARGIN)[0]
     found = transcript.text_of(entries, query.part, query.inner)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from clew.access import Scope
-from clew.server.pages import assets, login, session, sessions
+from clew.server.pages import assets, login, search, session, sessions
 from clew.server.routes import OPEN, PAGE, Handler, Method, Route
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ PAGES: tuple[Route, ...] = (
     _page("/", READ, sessions.listed, "The sessions.", sessions.Query),
     _page("/sessions/{session}", READ, session.shown, "One session.", session.Query),
     _page("/sessions/{session}/whole", READ, session.whole, "All of a long text in it.", session.WholeQuery),
+    _page("/search", READ, search.shown, "Search over everything.", search.Query),
     _page("/login", OPEN, login.form, "Where an access token is asked for.", Next),
     _do("POST", "/login", READ, login.enter, "Come in with an access token."),
     _do("POST", "/logout", OPEN, login.leave, "Forget the token."),
