@@ -26,6 +26,8 @@ from clew.importers import (
     flynn_records,
     gemini_cli,
     gemini_records,
+    goose,
+    goose_records,
     hermes,
     hermes_records,
     llm,
@@ -69,6 +71,7 @@ IMPORTERS: Final[dict[str, Importer | Store]] = {
     "atif": atif,
     "chat": chat,
     "chat-set": chat_set,
+    "goose": goose,
 }
 
 ANYWHERE: Final = frozenset({"atif", "chat", "chat-set"})
@@ -111,3 +114,4 @@ def register_decoders() -> None:
     shapes.register_decoder(opencode_records.RESULTS, opencode_records.decode_results)
     shapes.register_decoder(hermes_records.FORMAT, hermes_records.decode)
     shapes.register_decoder(lynkr_records.FORMAT, lynkr_records.decode)
+    shapes.register_decoder(goose_records.FORMAT, goose_records.decode)
