@@ -66,12 +66,12 @@ IMPORTERS: Final[dict[str, Importer | Store]] = {
     "flynn": flynn,
     "llm": llm,
     "hermes": hermes,
+    "goose": goose,
     "lynkr": lynkr,
     # These have no place of their own: nothing that is an agent's is taken for theirs.
     "atif": atif,
     "chat": chat,
     "chat-set": chat_set,
-    "goose": goose,
 }
 
 ANYWHERE: Final = frozenset({"atif", "chat", "chat-set"})
