@@ -782,7 +782,8 @@ def test_a_launchd_agent_is_a_property_list(
     facts = plistlib.loads(path.read_bytes())
     assert facts["ProgramArguments"][1:] == ["--db", f"sqlite:///{Path.cwd()}/a.db", "watch"]
     assert Path(facts["ProgramArguments"][0]).is_absolute()
-    assert facts["EnvironmentVariables"] == {"CODEX_HOME": "/a & <b>"}
+    told_where = {"CODEX_HOME": "/a & <b>", "XDG_CONFIG_HOME": os.environ["XDG_CONFIG_HOME"]}
+    assert facts["EnvironmentVariables"] == told_where
     assert facts["KeepAlive"] == {"SuccessfulExit": False}
     assert services.is_ours(path)
     assert "was removed" in _clew("watch", "--uninstall").stdout
