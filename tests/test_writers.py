@@ -31,8 +31,6 @@ MEMORY = "sqlite:///:memory:"
 BEGUN = 1_767_225_600_000  # 2026-01-01
 PIXEL = "iVBORw0KGgo="
 OURS = ("codex", "gemini-cli", "opencode")
-READ_BACK = ("codex", "gemini-cli")
-"""Those of ours whose files an importer reads as they are; OpenCode takes them into a database."""
 
 
 def at(seq: int) -> tuple[Position, ...]:
@@ -114,6 +112,8 @@ def flat(messages: Sequence[Message], agent: str) -> list[Any]:
                     result = results[id]
                     images = [p.data for p in result.parts if isinstance(p, Image)]
                     failed = result.is_error and agent != "codex"
+                    if failed and agent == "opencode":
+                        images = []
                     out.append(("result", id, result.text, images, failed))
     return out
 
@@ -188,7 +188,7 @@ def test_a_conversation_of_nothing_is_refused(agent: str, tmp_path: Path) -> Non
 # --- read back ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("agent", READ_BACK)
+@pytest.mark.parametrize("agent", OURS)
 def test_the_importer_reads_the_same_conversation(agent: str) -> None:
     found = read_back(agent, WHOLE)
     assert flat(found, agent) == flat(WHOLE.messages, agent)
@@ -240,7 +240,7 @@ def conversations(draw: st.DrawFn) -> Conversation:
     return talk(*out)
 
 
-@pytest.mark.parametrize("agent", READ_BACK)
+@pytest.mark.parametrize("agent", OURS)
 @settings(max_examples=25)
 @given(conversation=conversations())
 def test_any_conversation_comes_back(agent: str, conversation: Conversation) -> None:
@@ -382,11 +382,7 @@ def _outcome(call: str, state: dict[str, Any]) -> Any:
 @given(conversation=conversations())
 def test_opencode_is_given_any_conversation_in_order(conversation: Conversation) -> None:
     found = opened(conversation)
-    wanted = [
-        (*each[:3], [], True) if each[0] == "result" and each[4] else each
-        for each in flat(conversation.messages, "opencode")
-    ]
-    assert _spoken(found) == wanted
+    assert _spoken(found) == flat(conversation.messages, "opencode")
     ids = [message["info"]["id"] for message in found["messages"]]
     parts = [part for message in found["messages"] for part in message["parts"]]
     assert ids == sorted(ids)

@@ -136,7 +136,9 @@ def _lead(
     conversation: Conversation, older: Sequence[Message], rest: Sequence[Message]
 ) -> tuple[Message, str | None]:
     """What stands first: a briefing, the session's own summary, or one sentence."""
-    time_ms = rest[0].time_ms if rest else 0
+    # A summary was made later than what is kept behind it, and is read before it.
+    said = rest[1:] if _leads(rest) else rest
+    time_ms = said[0].time_ms if said else 0
     if older and not any(map(is_turn_start, rest)):
         # It is what the person says: agents list no session in which nobody speaks.
         words = briefing(conversation, older)
