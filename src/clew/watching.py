@@ -218,7 +218,8 @@ class Watcher:
                 if roots is None:
                     roots = importer.roots(Path.home(), os.environ)
                 for root in roots:
-                    key = (importer.name, str(root))
+                    # Two importers may read the sessions of one agent: its events, its database.
+                    key = (f"{importer.name} {id(importer)}", str(root))
                     place = places[key] = self._places.get(key) or _Place(importer, root)
                     place.look(below(root), now, held)
             except OSError as error:

@@ -20,6 +20,7 @@ from clew.importers import (
     codex_records,
     copilot_cli,
     copilot_records,
+    copilot_store,
     droid,
     droid_records,
     flynn,
@@ -60,6 +61,7 @@ IMPORTERS: Final[dict[str, Importer | Store]] = {
     "gemini-cli": gemini_cli,
     "qwen": qwen,
     "copilot-cli": copilot_cli,
+    "copilot-cli-calls": copilot_store,
     "droid": droid,
     "openai-agents": openai_agents,
     "opencode": opencode,
@@ -96,6 +98,7 @@ def register_decoders() -> None:
     shapes.register_decoder(qwen_records.FORMAT, qwen_records.decode)
     shapes.register_decoder(openai_agents.FORMAT, openai_agents.decode)
     shapes.register_decoder(copilot_records.FORMAT, copilot_records.decode)
+    shapes.register_decoder(copilot_store.FORMAT, copilot_store.decode)
     shapes.register_decoder(droid_records.FORMAT, droid_records.decode)
     shapes.register_decoder(chat_tables.FORMAT, chat_tables.decode)
     shapes.register_decoder(chat_tables.RESULTS, chat_tables.decode_results)

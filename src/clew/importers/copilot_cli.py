@@ -10,10 +10,11 @@ events. What is known of its files stands in `docs/formats/`.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clew.importers import jsonl
+from clew.importers import copilot_store, jsonl
 from clew.importers.claude_records import TITLE_CHARS_MAX, time_ms
 from clew.importers.copilot_reader import CopilotReader
 from clew.importers.copilot_records import FORMAT, is_record
@@ -36,8 +37,7 @@ WORKSPACE_BYTES_MAX = 64 << 10
 
 def roots(home: Path, env: Mapping[str, str]) -> list[Path]:
     """The folders of sessions under `$COPILOT_HOME` or `~/.copilot`; only those that exist."""
-    told = env.get("COPILOT_HOME")
-    base = Path(told).expanduser() if told else home / ".copilot"
+    base = copilot_store.home_of(home, env)
     return [folder for each in FOLDERS if (folder := base / each).is_dir()]
 
 
@@ -58,10 +58,14 @@ def open(path: Path, state: bytes | None = None) -> CopilotReader:
     """See `Importer.open`. The session's id is told by its first event, else by where the file
     lies; the name that a person gave it stands beside the file.
     """
+    below = path.absolute().parent
+    base = below.parent.parent if path.name == EVENTS else below.parent
+    metered = partial(copilot_store.has_rows, base / copilot_store.FILE)
     if state is not None:
-        return CopilotReader.resume(state)
+        return CopilotReader.resume(state, metered)
     identity = path.parent.name if path.name == EVENTS else path.stem
-    return CopilotReader(Origin(mended(identity or path.stem), name), title=_title(path))
+    origin = Origin(mended(identity or path.stem), name)
+    return CopilotReader(origin, metered, title=_title(path))
 
 
 def _title(path: Path) -> str | None:

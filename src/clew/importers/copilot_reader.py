@@ -1,13 +1,15 @@
 """Reads one file of Copilot CLI: what an event says needs what stood before it.
 
-Tokens. An answer tells what it put out, if anything; what it read stands in `session.shutdown`
-alone, as totals by model that go on when a session is resumed and begin anew at a compaction. So
-an answer counts its output, and a shutdown what its totals grew by beside these answers.
+Tokens. Where the session store has a row for each call (`clew.importers.copilot_store`), those
+count and nothing here does. Else an answer tells what it put out, if anything; what it read stands
+in `session.shutdown` alone, as totals by model that go on when a session is resumed and begin anew
+at a compaction. So an answer counts its output, and a shutdown what its totals grew by beside
+these answers. What is counted stands in notices of its own, since it depends on what is elsewhere.
 """
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
@@ -30,6 +32,9 @@ from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
 from clew.importers.state import State, load
 from clew.model import JSON, Kind, Origin, Reason, Record, Usage
 from clew.names import mended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STATE_VERSION: Final = 1
 RANK_PROMPT, RANK_BESIDE, RANK_TOLD = 1, 2, 3
@@ -58,6 +63,8 @@ class _State(State):
     """The newest record's name; `None` where it has none."""
     system: str = ""
     """What the newest system message said, as a digest: it is written again at each resume."""
+    metered: bool | None = None
+    """Whether the session store counts the calls; `None` as long as nothing was to be counted."""
     answer: tuple[str, int] = ("", 0)
     """The newest answer: the key of its usage, and its output so far."""
 
@@ -65,18 +72,21 @@ class _State(State):
 class CopilotReader(JsonlReader):
     """Reads one file of Copilot CLI. See `clew.importers.base.Reader`."""
 
-    def __init__(self, origin: Origin, *, title: str | None = None) -> None:
+    def __init__(
+        self, origin: Origin, metered: Callable[[str], bool], *, title: str | None = None
+    ) -> None:
         super().__init__()
         self.origin = origin
+        self._has_rows = metered
         self._s = _State(STATE_VERSION, 0, origin, title, {}, {}, {})
         self._inner: dict[int, list[Record]] = {}
         """What a record counts beside its own model, by where it begins."""
 
     @classmethod
-    def resume(cls, state: bytes) -> Self:
+    def resume(cls, state: bytes, metered: Callable[[str], bool]) -> Self:
         """A reader that goes on where `state` stopped. Raises `Invalid` for a foreign one."""
         known = load(state, _State, STATE_VERSION, "Copilot CLI")
-        reader = cls(known.origin)
+        reader = cls(known.origin, metered)
         reader._s = known
         reader._consumed = known.consumed
         return reader
@@ -203,13 +213,23 @@ class CopilotReader(JsonlReader):
 
     # --- what is counted ---
 
+    def _metered(self) -> bool:
+        """Asked once: a session's calls are counted here or there."""
+        if self._s.metered is None:
+            self._s.metered = self._has_rows(self.origin.native_id)
+        return self._s.metered
+
     def _answered(self, record: Record, value: dict[str, JSON]) -> None:
         s = self._s
         if record.kind is Kind.MESSAGE:
             record.message_id = text(data_of(value), "messageId")
-        usage = record.usage = usage_of(value)
-        if usage is None:
+        usage = usage_of(value)
+        if usage is None or self._metered():
             return
+        if record.role is None:
+            record.usage = usage
+        else:
+            self._inner[record.start] = [_beside(record, usage)]
         before = s.answer[1] if usage.key is not None and usage.key == s.answer[0] else 0
         s.answer = (usage.key or "", max(usage.output, before))
         model = usage.model or UNNAMED
@@ -221,6 +241,8 @@ class CopilotReader(JsonlReader):
         """
         s = self._s
         found = counters(data)
+        if not found or self._metered():
+            return
         loose = sum(tokens for model, tokens in s.outputs.items() if model not in found)
         rows: list[Usage] = []
         for model, total in found.items():
@@ -234,8 +256,7 @@ class CopilotReader(JsonlReader):
             if any(grown.values()):
                 key = f"copilot-cli:{record.native_id or self.origin.native_id}:{model}"
                 rows.append(msgspec.convert({"key": key, "model": model, **grown}, Usage))
-        if found:
-            s.totals, s.outputs = found, {}
+        s.totals, s.outputs = found, {}
         if rows:
             record.usage = rows.pop(0)
         if rows:
@@ -243,8 +264,8 @@ class CopilotReader(JsonlReader):
 
 
 def _beside(record: Record, usage: Usage) -> Record:
-    """Another model's tokens in the same bytes."""
-    name = record.native_id and f"{record.native_id}/{usage.model}"
+    """Tokens that the same bytes tell of."""
+    name = record.native_id and f"{record.native_id}/{usage.model or 'tokens'}"
     return Record(
         record.start,
         record.length,

@@ -250,7 +250,6 @@ def decode(record: JSON) -> Message:
         parts_of(record),
         id=text(data, "messageId") if said else None,
         model=text(data, "model") if said else None,
-        usage=usage_of(record),
         time_ms=when,
         meta=role in ("context", "system"),
         format=FORMAT,
