@@ -134,6 +134,32 @@ def test_a_sub_agent_comes_back_with_its_family(
     assert done.native == MAIN, "a sub-agent is taken up with its main"
 
 
+def test_a_sub_agent_that_worked_elsewhere_belongs_to_the_family(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path
+) -> None:
+    agent = next(claude.rglob("agent-*.jsonl"))
+    agent.write_bytes(agent.read_bytes().replace(b"/home/mo/work.d", b"/srv/tree"))
+    ledger.import_from(claude)
+    assert len(ledger.projects()) == 2
+    session = imported(ledger, f"claude-code:{MAIN}")
+    done = ledger.restore_file(session, "claude-code", root=tmp_path / "new")
+    assert tree(tmp_path / "new") == tree(claude)
+    assert done.missing == ()
+
+
+def test_a_sub_agent_that_was_erased_is_named(
+    ledger: clew.Ledger, claude: Path, tmp_path: Path
+) -> None:
+    ledger.import_from(claude)
+    ledger.erase(imported(ledger, f"claude-code:{MAIN}/agent-0f0f0f0f"))
+    session = imported(ledger, f"claude-code:{MAIN}")
+    done = ledger.restore_file(session, "claude-code", root=tmp_path / "new")
+    assert not any("agent-" in path for path in tree(tmp_path / "new"))
+    assert done.missing == (
+        "sub-agents' transcripts that the ledger does not have: agent-0f0f0f0f",
+    )
+
+
 def test_what_stands_beside_a_sub_agent_is_made_anew_when_it_was_not_imported(
     ledger: clew.Ledger, claude: Path, tmp_path: Path
 ) -> None:
@@ -170,8 +196,8 @@ def test_what_was_never_imported_is_named(
     )
     assert done.exact
     assert done.missing == (
-        "sub-agents' transcripts that were not imported: agent-0f0f0f0f",
-        "files with big outputs that were not imported: /x/tool-results/toolu_01.txt",
+        "sub-agents' transcripts that the ledger does not have: agent-0f0f0f0f",
+        "files with big outputs that the ledger does not have: /x/tool-results/toolu_01.txt",
     )
 
 
@@ -276,7 +302,7 @@ def test_what_was_added_here_makes_it_another_session(
     done = ledger.restore_file(session.id, "claude-code", root=tmp_path / "new")
     assert (done.exact, done.why) == (False, "1 entry was added here")
     assert done.native != MAIN
-    assert done.missing == ("the sessions of 1 sub-agents: restore each by itself",)
+    assert done.missing == ("the session of 1 sub-agent: to be restored by itself",)
     with clew.open(MEMORY, search=False) as fresh:
         fresh.import_from(tmp_path / "new")
         assert said(fresh, fresh.sessions()[0].id) == said(ledger, session.id)
@@ -597,7 +623,7 @@ def test_the_command_line_says_what_it_wrote_and_what_it_did_not(
     assert told.exit_code == 0, told.stderr
     assert "would be written" in told.stderr
     assert "because it came from claude-code" in told.stderr
-    assert "missing: the sessions of 1 sub-agents" in told.stderr
+    assert "missing: the session of 1 sub-agent" in told.stderr
     assert told.stdout.startswith("cd /home/mo/work.d && ")
     assert not (tmp_path / "pi").exists()
     own = [*words, "--to", "claude-code", "-o", str(tmp_path / "own")]

@@ -71,19 +71,20 @@ def altered(tx: Tx, key: int) -> str | None:
     return None
 
 
-def lineage(tx: Tx, agent: str, key: int) -> Lineage:
-    """The files of a session of `agent` and of the ones that belong to it.
+def lineage(tx: Tx, agent: str, key: int, scope: int | None) -> Lineage:
+    """The files of a session of `agent` and of the ones that belong to it, in the project `scope`
+    or, when that is none, in all: an agent may work in another folder than who spawned it.
 
     Raises `NotFound` when the session or its files are gone, `Invalid` when one was not read to
     its end, and `Damaged`.
     """
-    return _Walk(tx, agent, key).found
+    return _Walk(tx, agent, key, scope).found
 
 
 class _Walk:
     """Goes from a session to what spawned it, what it spawned, and what it goes on from."""
 
-    def __init__(self, tx: Tx, agent: str, key: int) -> None:
+    def __init__(self, tx: Tx, agent: str, key: int, scope: int | None) -> None:
         self._tx = tx
         self._agent = agent
         self._seen: set[int] = set()
@@ -91,57 +92,74 @@ class _Walk:
         row = tx.one("session_by_key", session=key)
         if row is None or row[3] == Status.ERASED:
             raise NotFound(f"session {row[2] if row else key} was erased: its files are gone")
-        self._project: int = row[1]
-        spawned = tx.all("sessions_spawned", project=self._project)
+        self._scope = scope
+        spawned = tx.all("sessions_spawned", project=scope)
         self._spawned = {row[1]: row for row in spawned}
         self._children: dict[str, list[tuple[Any, ...]]] = {}
         for each in spawned:
             self._children.setdefault(each[2].partition("#")[0], []).append(each)
-        self._imported = tx.one("session_info", session=key)[16]  # type: ignore[index]
-        self._take(key, row[2], self._imported)
+        self._take(key)
         self._descend(self._ancestors(row[2]))
         self._bases()
 
-    def _take(self, key: int, id: str, imported: str | None) -> bool:
-        """Add a session of the agent's; false for one that is there or another's."""
+    def _take(self, key: int) -> str | None:
+        """Add a session and give its id; `None` for one that is there or not the agent's."""
+        info = self._tx.one("session_info", session=key)
+        id, imported = (info[0], info[16]) if info else ("", None)
         agent, _, native = (imported or "").partition(":")
         if key in self._seen or agent != self._agent:
-            return False
+            return None
         self._seen.add(key)
         spawned = self._spawned.get(id)
         parent, _, call = spawned[2].partition("#") if spawned else ("", "", "")
+        parent = self._id_of(parent) or parent
         files = self._files(key, id)
         self.found.members.append(Member(key, id, native, parent or None, call or None, files))
         reason = altered(self._tx, key)
         if reason is not None and len(self.found.members) > 1:
             self.found.notes.append(f"{native}: as its files say; {reason}")
-        return True
+        return id
+
+    def _key_of(self, name: str) -> int | None:
+        """A session by its id, or by its name in its agent's terms."""
+        row = self._tx.one("session_by_id", id=name, project=self._scope)
+        if row is not None:
+            return int(row[0])
+        found = self._tx.all("sessions_by_import", imported_from=name)
+        return next((int(key) for key, project in found if self._scope in (None, project)), None)
+
+    def _id_of(self, name: str) -> str | None:
+        key = self._key_of(name) if name else None
+        row = self._tx.one("session_by_key", session=key) if key is not None else None
+        return row[2] if row else None
 
     def _ancestors(self, id: str) -> str:
         """Take in who spawned it, up to the session that nobody spawned; gives the last one."""
         while (spawned := self._spawned.get(id)) is not None:
             parent = spawned[2].partition("#")[0]
-            row = self._tx.one("session_by_id", id=parent, project=self._project)
-            info = self._tx.one("session_info", session=row[0]) if row else None
-            if info is None:
+            key = self._key_of(parent)
+            if key is None:
                 named = "which it does not name" if parent == "unknown" else parent
                 self.found.missing.append(f"the session that spawned it ({named})")
                 return id
-            if not self._take(info[18], info[0], info[16]):
+            above = self._take(key)
+            if above is None:
                 return id
-            id = info[0]
+            id = above
         return id
 
     def _descend(self, id: str) -> None:
         """Whom it spawned, and whom they did."""
-        waiting = [id]
+        waiting = [(id, f"{self._agent}:{self._native(id)}")]
         while waiting:
             # Taken out: sessions that spawned one another are gone through once.
-            for key, child, _by, imported, status in self._children.pop(waiting.pop(), []):
-                if status == Status.ERASED:
-                    self.found.missing.append(f"a sub-agent's session that was erased ({child})")
-                elif key in self._seen or self._take(key, child, imported):
-                    waiting.append(child)
+            children = [row for name in waiting.pop() for row in self._children.pop(name, [])]
+            for key, child, _by, imported in children:
+                if key in self._seen or self._take(key) is not None:
+                    waiting.append((child, imported or child))
+
+    def _native(self, id: str) -> str:
+        return next(member.native for member in self.found.members if member.id == id)
 
     def _bases(self) -> None:
         """What files go on from without holding it: each is one step back, and may have its own."""
@@ -153,12 +171,11 @@ class _Walk:
                 base = places.base_of(self._agent, kept.raw)
                 if base is None or base == member.native:
                     continue
-                name = f"{self._agent}:{mended(base)}"
-                row = self._tx.one("session_by_import", project=self._project, imported_from=name)
-                if row is None:
+                key = self._key_of(f"{self._agent}:{mended(base)}")
+                if key is None:
                     self.found.missing.append(f"session {base}, which {member.native} goes on from")
                 else:
-                    self._take(row[0], row[2], name)
+                    self._take(key)
 
     def _files(self, key: int, id: str) -> list[Kept]:
         """Each file of a session as it was last read. One that was found under another path, and

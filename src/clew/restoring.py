@@ -150,7 +150,8 @@ def record(
 def _plan(tx: Tx, session: Session, info: SessionInfo, to: str, target: Path) -> _Plan:
     why = _why_not_exact(tx, session, info, to)
     if why is None:
-        return _given_back(lineage(tx, to, session._key), to, target)
+        found = lineage(tx, to, session._key, session._ledger._scope)
+        return _given_back(found, to, target)
     conversation, losses = conversation_of(tx, session._key, info)
     conversation, notes = in_a_folder(conversation)
     written = WRITERS[to].write(conversation, target)
@@ -161,7 +162,7 @@ def _plan(tx: Tx, session: Session, info: SessionInfo, to: str, target: Path) ->
         files=written.files,
         command=written.command,
         losses=(*losses, *written.losses),
-        missing=_left_behind(tx, session),
+        missing=_left_behind(tx, session, info),
         notes=notes,
     )
 
@@ -173,7 +174,7 @@ def _why_not_exact(tx: Tx, session: Session, info: SessionInfo, to: str) -> str 
     if agent != to:
         return f"it came from {agent}"
     if to not in OWN:
-        return f"what {to} keeps is no file of its own"
+        return f"sessions of {to} are written only, not given back"
     return altered(tx, session._key)
 
 
@@ -186,11 +187,13 @@ def in_a_folder(conversation: Conversation) -> tuple[Conversation, tuple[str, ..
     return msgspec.structs.replace(conversation, cwd=cwd), (note,)
 
 
-def _left_behind(tx: Tx, session: Session) -> tuple[str, ...]:
+def _left_behind(tx: Tx, session: Session, info: SessionInfo) -> tuple[str, ...]:
     """What belongs to a session and is not in what is written anew."""
-    rows = tx.all("sessions_spawned", project=session._project)
-    count = sum(row[2].partition("#")[0] == session.id for row in rows)
-    return (f"the sessions of {count} sub-agents: restore each by itself",) if count else ()
+    rows = tx.all("sessions_spawned", project=session._ledger._scope)
+    names = {session.id, info.imported_from}
+    count = sum(row[2].partition("#")[0] in names for row in rows)
+    which = "the session of 1 sub-agent" if count == 1 else f"the sessions of {count} sub-agents"
+    return (f"{which}: to be restored by itself",) if count else ()
 
 
 def _given_back(found: Lineage, to: str, target: Path) -> _Plan:
@@ -306,8 +309,8 @@ def _name_missing(found: Lineage) -> None:
                 if PureWindowsPath(path).name not in kept_names
             }
     for what, names in (
-        ("sub-agents' transcripts that were not imported", agents - there),
-        ("files with big outputs that were not imported", outputs),
+        ("sub-agents' transcripts that the ledger does not have", agents - there),
+        ("files with big outputs that the ledger does not have", outputs),
     ):
         if names:
             some = sorted(names)[:NAMED_MAX]

@@ -81,9 +81,10 @@ update session set status = :status where key = :session;
 select key, project, spawned_by from session where spawned_by like '%:%';
 
 -- name: sessions_spawned
--- Who spawned what, in one project, oldest first.
-select key, id, spawned_by, imported_from, status from session
-where project = :project and spawned_by is not null order by key;
+-- Who spawned what, in one project or in all, oldest first.
+select key, id, spawned_by, imported_from from session
+where (cast(:project as bigint) is null or project = :project) and spawned_by is not null
+order by key;
 
 -- name: session_children
 -- Sessions that one has spawned, with the call that did.
