@@ -109,7 +109,7 @@ def test_the_parts_of_a_message_and_the_pieces_of_one(path: Path) -> None:
             Text("row 3"),
             Image("image/png", "iVBORw=="),
             Text("old wood"),
-            File("file:///3.bin", "x/y", "AAE="),
+            File("tree://3.bin", "x/y", "AAE="),
         )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -237,80 +237,80 @@ class Conversations:
         turns = self._database.rows(
             "select * from turns where thread_id = ? order by datetime_utc, id", thread
         )
-        chains = self._chains(thread, turns)
         told = {str(response["id"]) for response in responses}
-        covered, last = self._repeated(turns, chains, responses)
-        seen: set[str] = set()
-        for turn, chain in chains:
-            before = rows.ROOT
-            for message, same_as in zip(chain, _names(chain), strict=True):
-                key, aside = f"message/{message['hash']}", message["hash"] in covered
-                if key not in seen:
-                    seen.add(key)
-                    body = self._message(message, turn, same_as)
-                    yield Item(key, body, before, aside=aside, said=key.encode())
-                before = last if aside else key
+        stretches = self._stretches(thread, turns)
+        covered = self._repeated(stretches, responses)
+        for stretch in stretches:
+            before = stretch.before
+            for message, same_as in zip(stretch.messages, stretch.names, strict=True):
+                if before is None:
+                    after = rows.ROOT
+                elif before in covered:
+                    after = f"response/{responses[-1]['id']}"
+                else:
+                    after = f"message/{before}"
+                before = message["hash"]
+                key = f"message/{before}"
+                body = self._message(message, stretch.turn, same_as)
+                yield Item(key, body, after, aside=before in covered, said=key.encode())
         for turn in turns:
             if turn["id"] not in told:
                 self._tidy(turn)
                 turn["fragments"] = self._fragments("turn_fragments", "turn_id", turn["id"])
                 yield Item(f"turn/{turn['id']}", database.line(turn), aside=True)
 
-    def _chains(
-        self, thread: str, turns: list[dict[str, Any]]
-    ) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-        """The messages up to where each turn ended, oldest first; that of the thread last."""
+    def _stretches(self, thread: str, turns: list[dict[str, Any]]) -> list[_Stretch]:
+        """What each turn added, oldest first; at last what else the conversation holds."""
         ends = [(turn, turn["tip_message_hash"] or turn["parent_message_hash"]) for turn in turns]
         query = "select tip_message_hash from threads where id = ?"
         ends += [({}, row["tip_message_hash"]) for row in self._database.rows(query, thread)]
-        known: dict[str, dict[str, Any]] = {}
+        answered: dict[str | None, bool] = {None: False}
         found = []
         for turn, end in ends:
             chain: list[dict[str, Any]] = []
             at, passed = end, set()
-            while at is not None and at not in passed:
+            while at not in answered and at not in passed:
                 passed.add(at)
-                if at not in known:
-                    for row in self._rows("messages", "hash", at):
-                        known[at] = row
-                if at not in known:
-                    break  # its rows are gone: what is behind them stands for itself
-                chain.append(known[at])
-                at = known[at]["parent_hash"]
-            found.append((turn, chain[::-1]))
+                row = self._rows("messages", "hash", at)
+                chain += row
+                # Where its row is gone, what is behind it stands for itself.
+                at = row[0]["parent_hash"] if row else None
+            before = at if at in answered else None
+            chain.reverse()
+            found.append(_Stretch(turn, before, chain, _names(chain, answered[before])))
+            for message in chain:
+                answered[message["hash"]] = answered[before] or message["role"] == "assistant"
+                before = message["hash"]
         return found
 
     def _repeated(
-        self,
-        turns: list[dict[str, Any]],
-        chains: list[tuple[dict[str, Any], list[dict[str, Any]]]],
-        responses: list[dict[str, Any]],
-    ) -> tuple[set[str], str]:
-        """The newer messages that say again what old responses said, and the item of the last
-        of those. A turn that went on from them holds them all, up to the last answer.
+        self, stretches: list[_Stretch], responses: list[dict[str, Any]]
+    ) -> frozenset[str]:
+        """The newer messages that say again what old responses said. Some versions wrote a turn
+        beside each response; else the first turn went on from what all of them said.
         """
-        told = {str(response["id"]): response for response in responses}
-        covered: set[str] = set()
-        if not responses:
-            return covered, rows.ROOT
-        for turn, chain in chains:
-            both = told.get(str(turn.get("id")))
-            ends = [turn.get("tip_message_hash")] if both else self._answers(chain, responses[-1])
-            at = max((i for i, m in enumerate(chain) if m["hash"] in ends), default=-1)
-            covered.update(message["hash"] for message in chain[: at + 1])
-        return covered, f"response/{responses[-1]['id']}"
+        told = {str(response["id"]) for response in responses}
+        covered: list[dict[str, Any]] = []
+        for stretch in stretches if responses else ():
+            if str(stretch.turn.get("id")) in told:
+                covered += stretch.messages
+                continue
+            if stretch.before is None:
+                covered += self._gone_on_from(stretch, responses[-1])
+            break
+        return frozenset(message["hash"] for message in covered)
 
-    def _answers(self, chain: list[dict[str, Any]], response: dict[str, Any]) -> list[str]:
-        """The message of a chain that says what an old response answered."""
-        for message in reversed(chain):
-            if message["role"] == "assistant":
-                words = "".join(
-                    part["text"] or ""
-                    for part in self._rows("parts", "message_hash", message["hash"])
-                    if part["type"] == "text"
-                )
-                if words == (response.get("response") or ""):
-                    return [message["hash"]]
+    def _gone_on_from(self, stretch: _Stretch, response: dict[str, Any]) -> list[dict[str, Any]]:
+        """The messages up to the answer that a turn went on from, if it is this response's."""
+        hashes = [message["hash"] for message in stretch.messages]
+        asked = stretch.turn.get("parent_message_hash")
+        until = hashes.index(asked) + 1 if asked in hashes else 0
+        for at in reversed(range(until)):
+            if stretch.messages[at]["role"] == "assistant":
+                parts = self._rows("parts", "message_hash", hashes[at])
+                words = "".join(part["text"] or "" for part in parts if part["type"] == "text")
+                same = words == (response.get("response") or "")
+                return stretch.messages[: at + 1] if same else []
         return []
 
     def _message(self, message: dict[str, Any], turn: dict[str, Any], same_as: str | None) -> bytes:
@@ -351,17 +351,26 @@ class Conversations:
         return "".join(words)
 
 
-def _names(chain: list[dict[str, Any]]) -> list[str | None]:
-    """What each message of a chain is called in every conversation that holds it.
+class _Stretch(NamedTuple):
+    """The messages that a turn added, oldest first, behind the one before them."""
+
+    turn: dict[str, Any]
+    before: str | None
+    messages: list[dict[str, Any]]
+    names: list[str | None]
+
+
+def _names(chain: list[dict[str, Any]], answered: bool) -> list[str | None]:
+    """What each message is called in every conversation that holds it.
 
     A message's hash covers all that was said before it. Conversations that merely began with the
     same words are not the same: up to the first answer, a message is named after that answer.
     """
     roles = [message["role"] for message in chain]
-    if "assistant" not in roles:
+    if not answered and "assistant" not in roles:
         return [None] * len(chain)
-    first = roles.index("assistant")
-    answer = chain[first]["hash"]
+    first = 0 if answered else roles.index("assistant")
+    answer = chain[first]["hash"] if chain else None
     return [f"{answer}<{first - i}" if i < first else str(m["hash"]) for i, m in enumerate(chain)]
 
 
