@@ -72,6 +72,7 @@ def _look(session: Session, query: Query) -> dict[str, Any]:
     window = read[start - low : start - low + WINDOW]
     return {
         "info": session.info,
+        "sequence": session.sequence,
         "cards": transcript.cards(read, {str(entry.position) for entry in window}, children),
         "start": start,
         "end": start + len(window),

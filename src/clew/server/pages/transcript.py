@@ -113,6 +113,12 @@ class Card(msgspec.Struct):
     raw: str | None = None
     inner: list[Card] = []
 
+    @property
+    def says(self) -> str:
+        """Another one when something joined the card: a result, a piece, a notice."""
+        states = "".join(each.part.state[:2] if each.name == "call" else "." for each in self.parts)
+        return f"{states}{len(self.inner) or ''}"
+
 
 def cards(entries: Sequence[Entry], wanted: set[str], children: Mapping[str, Child]) -> list[Card]:
     """The cards of a window, oldest first. `entries` may reach further than what is `wanted`, so

@@ -10,6 +10,20 @@ window.htmx?.registerExtension("clew", {
   init: (api) => { if (policy) api.initSecurity(policy); },
 });
 
+/** The elements of the server's own HTML; scripts in it do not run. */
+export function elements(html) {
+  const trusted = policy ? policy.createHTML(html) : html;
+  return new DOMParser().parseFromString(trusted, "text/html").body;
+}
+
+/** A part of a page, as htmx would ask for it. Where nobody is signed in any more, to the way in. */
+export async function part(url) {
+  const answer = await fetch(url, { headers: { "HX-Request": "true", Accept: "text/html" } });
+  if (answer.redirected) location.reload();
+  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+  return elements(await answer.text());
+}
+
 export function showTimes(root) {
   for (const each of root.querySelectorAll("time[datetime]:not([data-shown])")) {
     each.title = new Date(each.dateTime).toLocaleString();
