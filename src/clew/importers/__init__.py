@@ -31,6 +31,8 @@ from clew.importers import (
     goose_records,
     hermes,
     hermes_records,
+    langgraph,
+    langgraph_records,
     llm,
     llm_records,
     lynkr,
@@ -74,6 +76,7 @@ IMPORTERS: Final[dict[str, Importer | Store]] = {
     "atif": atif,
     "chat": chat,
     "chat-set": chat_set,
+    "langgraph": langgraph,
 }
 
 ANYWHERE: Final = frozenset({"atif", "chat", "chat-set"})
@@ -118,3 +121,4 @@ def register_decoders() -> None:
     shapes.register_decoder(hermes_records.FORMAT, hermes_records.decode)
     shapes.register_decoder(lynkr_records.FORMAT, lynkr_records.decode)
     shapes.register_decoder(goose_records.FORMAT, goose_records.decode)
+    shapes.register_decoder(langgraph_records.FORMAT, langgraph_records.decode)
