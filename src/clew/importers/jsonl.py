@@ -98,6 +98,7 @@ class JsonlReader(ABC):
         if at != expected:
             raise Invalid(f"a chunk at byte {at} was given where {expected} comes next: feed it")
         data = self._pending + chunk if self._pending else chunk
+        self._pending = b""  # a long line is held often enough
         records: list[Record] = []
         taken = self._lines(data, records)
         if last:
