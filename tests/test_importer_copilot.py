@@ -336,8 +336,7 @@ def test_what_is_no_event_reads_as_unknown(value: Any) -> None:
 def test_roots_follow_the_environment(tmp_path: Path) -> None:
     assert copilot_cli.roots(tmp_path, {}) == []
     (tmp_path / ".copilot" / "session-state").mkdir(parents=True)
-    (tmp_path / ".copilot" / "history-session-state").mkdir()
-    found = [tmp_path / ".copilot" / n for n in ("session-state", "history-session-state")]
+    found = [tmp_path / ".copilot" / "session-state"]
     assert copilot_cli.roots(tmp_path, {}) == found
     env = {"COPILOT_HOME": str(tmp_path / ".copilot")}
     assert copilot_cli.roots(Path("/none"), env) == found

@@ -29,16 +29,16 @@ formats: tuple[str, ...] = (FORMAT,)
 
 HEAD_BYTES = 64 << 10
 HEAD_RECORDS = 8
-FOLDERS = ("session-state", "history-session-state")
+FOLDER = "session-state"
 EVENTS = "events.jsonl"
 WORKSPACE = "workspace.yaml"
 WORKSPACE_BYTES_MAX = 64 << 10
 
 
 def roots(home: Path, env: Mapping[str, str]) -> list[Path]:
-    """The folders of sessions under `$COPILOT_HOME` or `~/.copilot`; only those that exist."""
-    base = copilot_store.home_of(home, env)
-    return [folder for each in FOLDERS if (folder := base / each).is_dir()]
+    """The folder of sessions under `$COPILOT_HOME` or `~/.copilot`, if it exists."""
+    folder = copilot_store.home_of(home, env) / FOLDER
+    return [folder] if folder.is_dir() else []
 
 
 def identify(path: Path) -> bool:
