@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import stat
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +19,7 @@ from clew.cli import main
 from clew.cli.restore import AGENTS
 from clew.restoring import Restored
 from clew.writers import WRITERS
+from restore_kit import MAIN, claude_home, imported, line, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,37 +28,10 @@ pytestmark = pytest.mark.inside  # files are imported and written where the ledg
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 MEMORY = "sqlite:///:memory:"
-MAIN = "5a5a5a5a-0000-4000-8000-000000000001"
-CLAUDE_LINE = {
-    "parentUuid": None,
-    "isSidechain": False,
-    "type": "user",
-    "message": {"role": "user", "content": "Tidy up."},
-    "uuid": "aaaaaaaa-0000-4000-8000-000000000001",
-    "timestamp": "2026-05-01T10:00:00.000Z",
-    "cwd": "/home/mo/work.d",
-    "sessionId": MAIN,
-}
-
-
-def line(**changes: Any) -> bytes:
-    return json.dumps({**CLAUDE_LINE, **changes}).encode() + b"\n"
 
 
 def said(ledger: clew.Ledger, id: str) -> list[tuple[str, str]]:
     return [(message.role, message.text) for message in ledger.get(id).history()]
-
-
-def imported(ledger: clew.Ledger, name: str) -> str:
-    """The session with that name in its agent's terms."""
-    found = [i.id for i in ledger.sessions(spawned=True) if i.imported_from == name]
-    assert len(found) == 1, (name, [i.imported_from for i in ledger.sessions(spawned=True)])
-    return found[0]
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    files = (path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
 def spent(ledger: clew.Ledger) -> tuple[int, int, float]:
@@ -72,32 +43,7 @@ def spent(ledger: clew.Ledger) -> tuple[int, int, float]:
 @pytest.fixture
 def claude(tmp_path: Path) -> Path:
     """Claude Code's folder with a main session, a sub-agent and a big output."""
-    home = tmp_path / "claude"
-    folder = home / "projects" / "-home-mo-work-d"
-    agents, outputs = folder / MAIN / "subagents", folder / MAIN / "tool-results"
-    agents.mkdir(parents=True)
-    outputs.mkdir()
-    call = {"type": "tool_use", "id": "toolu_01", "name": "Task", "input": {}}
-    call["input"] = {"subagent_type": "Explore", "description": "look around", "prompt": "Look."}
-    answer = {"id": "msg_01", "role": "assistant", "model": "claude-x", "content": [call]}
-    result = {"type": "tool_result", "tool_use_id": "toolu_01", "content": "Three files."}
-    (folder / f"{MAIN}.jsonl").write_bytes(
-        line()
-        + line(type="assistant", uuid="a2", parentUuid=CLAUDE_LINE["uuid"], message=answer)
-        + line(
-            uuid="a3",
-            parentUuid="a2",
-            message={"role": "user", "content": [result]},
-            toolUseResult={"agentId": "0f0f0f0f"},
-        )
-    )
-    (agents / "agent-0f0f0f0f.jsonl").write_bytes(
-        line(isSidechain=True, agentId="0f0f0f0f", uuid="s1")
-    )
-    meta = {"agentType": "Explore", "description": "look around", "toolUseId": "toolu_01"}
-    (agents / "agent-0f0f0f0f.meta.json").write_text(json.dumps(meta))
-    (outputs / "toolu_01.txt").write_bytes(b"big\nand without a line's end")
-    return home
+    return claude_home(tmp_path / "claude")
 
 
 # --- byte for byte -----------------------------------------------------------------------
@@ -427,152 +373,22 @@ def _cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clew.gather.store", store)
 
 
-@pytest.mark.parametrize(
-    ("there", "told"),
-    [(b"something else\n", "something else"), (line()[:20], "only the beginning")],
-)
-def test_nothing_is_overwritten_and_nothing_half_done(
-    ledger: clew.Ledger, claude: Path, tmp_path: Path, there: bytes, told: str
-) -> None:
-    ledger.import_from(claude)
-    session = imported(ledger, f"claude-code:{MAIN}")
-    taken = tmp_path / "new" / "projects" / "-home-mo-work-d" / f"{MAIN}.jsonl"
-    taken.parent.mkdir(parents=True)
-    taken.write_bytes(there)
-    with pytest.raises(clew.Conflict, match=told):
-        ledger.restore_file(session, "claude-code", root=tmp_path / "new")
-    assert tree(tmp_path / "new") == {str(taken.relative_to(tmp_path / "new")): there}
-
-
-@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
-def test_what_is_no_file_is_left_alone(
-    ledger: clew.Ledger, claude: Path, tmp_path: Path, kind: str
-) -> None:
-    ledger.import_from(claude)
-    session = imported(ledger, f"claude-code:{MAIN}")
-    taken = tmp_path / "new" / "projects" / "-home-mo-work-d" / f"{MAIN}.jsonl"
-    taken.parent.mkdir(parents=True)
-    outside = tmp_path / "outside"
-    if kind == "link":
-        taken.symlink_to(outside)
-    elif kind == "folder":
-        taken.mkdir()
-    else:
-        os.mkfifo(taken)
-    with pytest.raises(clew.Conflict):
-        ledger.restore_file(session, "claude-code", root=tmp_path / "new")
-    assert not outside.exists()
-
-
-def test_a_file_that_its_agent_went_on_in_is_left_as_it_is(
+def test_what_came_back_adds_nothing_when_it_is_imported_again(
     ledger: clew.Ledger, claude: Path, tmp_path: Path
 ) -> None:
+    file = next(claude.rglob(f"{MAIN}.jsonl"))
+    file.write_bytes(file.read_bytes().rstrip())
     ledger.import_from(claude)
+    before = tree(claude)
+    shutil.rmtree(claude)
     session = imported(ledger, f"claude-code:{MAIN}")
-    ledger.restore_file(session, "claude-code", root=tmp_path / "new")
-    grown = tmp_path / "new" / "projects" / "-home-mo-work-d" / f"{MAIN}.jsonl"
-    with grown.open("ab") as stream:
-        stream.write(line(uuid="a9"))
-    before = tree(tmp_path / "new")
-    done = ledger.restore_file(session, "claude-code", root=tmp_path / "new")
-    assert tree(tmp_path / "new") == before
-    assert sorted(file.state for file in done.files) == ["longer", "there", "there", "there"]
-    assert done.notes == (f"{grown} is there already, and goes on",)
-
-
-def test_files_are_for_their_owner_alone_and_a_dry_run_writes_none(
-    ledger: clew.Ledger, claude: Path, tmp_path: Path
-) -> None:
-    ledger.import_from(claude)
-    session = imported(ledger, f"claude-code:{MAIN}")
-    root = tmp_path / "a" / "b"
-    told = ledger.restore_file(session, "claude-code", root=root, dry_run=True)
-    assert told.dry_run
-    assert not root.parent.exists()
-    assert ledger.audit(action="restore-file") == []
-    done = ledger.restore_file(session, "claude-code", root=root)
-    assert [file.path for file in done.files] == [file.path for file in told.files]
-    for file in done.files:
-        assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
-    records = ledger.audit(action="restore-file")
-    assert [record.facts for record in records] == [
-        {
-            "of": session,
-            "to": "claude-code",
-            "exact": True,
-            "files": 4,
-            "bytes": sum(file.bytes for file in done.files),
-        }
-    ]
-
-
-def test_without_hard_links_a_file_is_not_replaced_either(
-    ledger: clew.Ledger, claude: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none(*_given: Any, **_named: Any) -> None:
-        raise PermissionError(1, "this file system has no links")
-
-    monkeypatch.setattr(os, "link", none)
-    ledger.import_from(claude)
-    session = imported(ledger, f"claude-code:{MAIN}")
-    ledger.restore_file(session, "claude-code", root=tmp_path / "new")
-    assert tree(tmp_path / "new") == tree(claude)
-
-
-def test_two_at_once_give_one_whole_file(ledger: clew.Ledger, claude: Path, tmp_path: Path) -> None:
-    ledger.import_from(claude)
-    session = imported(ledger, f"claude-code:{MAIN}")
-    for turn in range(5):
-        root, results = tmp_path / str(turn), list[Restored]()
-        start = threading.Barrier(4)
-
-        def run(root: Path = root, results: list[Restored] = results, start: Any = start) -> None:
-            start.wait()
-            results.append(ledger.restore_file(session, "claude-code", root=root))
-
-        threads = [threading.Thread(target=run) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(results) == 4
-        assert tree(root) == tree(claude), "whole, and nothing left beside it"
-
-
-@pytest.mark.parametrize(
-    "cwd", ["/../../outside", "..", "/a\0b", "/a\nb", "C:\\Users\\x", "/" + "x" * 900, "/ü" * 120]
-)
-def test_a_hostile_folder_leads_nowhere_else(ledger: clew.Ledger, tmp_path: Path, cwd: str) -> None:
-    file = tmp_path / "in" / f"{MAIN}.jsonl"
-    file.parent.mkdir()
-    file.write_bytes(line(cwd=cwd))
-    ledger.import_from(file)
-    session = ledger.sessions()[0].id
-    root = tmp_path / "deep" / "root"
-    for to in ("claude-code", "pi", "codex"):
-        done = ledger.restore_file(session, to, root=root / to)
-        assert all(root / to in each.path.resolve().parents for each in done.files)
-    assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["root"]
-    assert sorted(path.name for path in root.iterdir()) == ["claude-code", "codex", "pi"]
-
-
-def test_a_hostile_id_leads_nowhere_else(ledger: clew.Ledger, tmp_path: Path) -> None:
-    for number, id in enumerate(["../../../x", "a/b", "\0", "..", ""]):
-        header = {"type": "session", "version": 3, "id": id or None, "cwd": "/w"}
-        entry = {"type": "message", "id": f"{number:08x}", "parentId": None}
-        said_ = {"role": "user", "content": f"Hello {number}"}
-        stamp = {"timestamp": f"2026-05-01T10:00:0{number}.000Z"}
-        file = tmp_path / "in" / f"file{number}.jsonl"
-        file.parent.mkdir(exist_ok=True)
-        lines = [{**header, **stamp}, {**entry, **stamp, "message": said_}]
-        file.write_text("".join(json.dumps(each) + "\n" for each in lines))
-        ledger.import_from(file, importer="pi")
-    root = tmp_path / "deep" / "root"
-    for info in ledger.sessions():
-        done = ledger.restore_file(info.id, "pi", root=root)
+    for root in (claude, tmp_path / "elsewhere"):
+        done = ledger.restore_file(session, "claude-code", root=root)
         assert done.exact
-        assert all(root in each.path.resolve().parents for each in done.files)
-    assert len(tree(tmp_path / "deep")) == 5
+        name = str(file.relative_to(claude))
+        assert tree(root) == {**before, name: before[name] + b"\n"}
+        assert ledger.import_from(root).added == 0
+    assert len(ledger.sessions(spawned=True)) == 2
 
 
 # --- every way to ask --------------------------------------------------------------------

@@ -8,7 +8,6 @@ could not be said.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from clew.model import SessionInfo, Status
 from clew.reading import info as info_of
 from clew.writers import WRITERS, places
 from clew.writers.base import Conversation, Loss, line
+from clew.writers.places import elsewhere
 from clew.writers.placing import LONGER, Placed, put
 
 if TYPE_CHECKING:
@@ -94,8 +94,6 @@ def restore_file(
             raise NotFound(f"session {info.id} was erased: nothing of it is left to restore")
         plan = _plan(tx, session, info, to, target)
     placed = put(target, plan.files, giving_way=plan.made, dry_run=dry_run)
-    if root is not None:
-        plan.command = elsewhere(plan.command, to, target)
     if not dry_run:
         record(ledger, "restore-file", session, to, plan.files, exact=plan.exact)
     longer = [
@@ -109,7 +107,7 @@ def restore_file(
         native=plan.native,
         root=target,
         files=placed,
-        command=plan.command,
+        command=plan.command if root is None else elsewhere(plan.command, to, target),
         losses=plan.losses,
         missing=plan.missing,
         notes=(*plan.notes, *longer),
@@ -120,15 +118,6 @@ def restore_file(
 def absolute(root: Path) -> Path:
     """A folder as its files are named in reports and commands."""
     return Path(os.path.abspath(root.expanduser()))  # noqa: PTH100 - links stay as named
-
-
-def elsewhere(command: str, to: str, target: Path) -> str:
-    """The same command for an agent whose folder is `target` and not its usual one."""
-    variable = places.VARIABLES.get(to)
-    if variable is None:
-        return command
-    before, sign, program = command.rpartition(" && ")
-    return f"{before}{sign}{variable}={shlex.quote(str(target))} {program}"
 
 
 def record(

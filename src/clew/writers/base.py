@@ -171,8 +171,11 @@ def uuid7_of(conversation: Conversation, time_ms: int, *names: str) -> str:
 
 def command(cwd: str | None, *words: str) -> str:
     """A line of shell that runs a program in a folder; in the one at hand when `cwd` is none."""
-    line_ = shlex.join(words)
-    return f"cd {shlex.quote(cwd)} && {line_}" if cwd else line_
+    runs = shlex.join(words)
+    if not cwd:
+        return runs
+    # The folder comes from a session: it must not be taken for an option.
+    return f"cd {'-- ' if cwd.startswith('-') else ''}{shlex.quote(cwd)} && {runs}"
 
 
 def checked_path(path: str) -> PurePosixPath:

@@ -7,6 +7,7 @@ Of those only names and folders are taken, and every path is checked before it i
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
@@ -17,8 +18,6 @@ from clew.writers import claude_code, pi
 from clew.writers.base import command, fits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from clew.model import JSON
 
 CLAUDE, CODEX, PI = "claude-code", "codex", "pi"
@@ -34,25 +33,31 @@ AGENT: Final = "agent-"
 """How the name of a Claude Code sub-agent's file begins."""
 _FOLDERS: Final = frozenset({"subagents", "workflows", "tool-results"})
 
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.:-]*")
+_CD = re.compile(r"""cd (?:-- )?(?:[\w@%+=:,./-]+|(?:'[^']*'|"'")+) && """, re.ASCII)
+"""How a command begins that runs in a folder, which `shlex` has quoted."""
 _ROLLOUT = re.compile(r"rollout-(\d{4})-(\d\d)-(\d\d)T\d\d-\d\d-\d\d-[0-9a-zA-Z_-]+\.jsonl")
 _AGENT_ID = re.compile(rb'"agentId":\s?"([0-9a-zA-Z_-]{1,64})"')
 _OUTPUT = re.compile(rb'Full output saved to: ([^\\"\r\n]{1,1000})')
 
 
-def home(agent: str, folder: Path, env: Mapping[str, str]) -> Path:
-    """The agent's folder, there or not."""
-    if agent == CLAUDE:
-        return claude_code.home(folder, env)
-    if agent == PI:
-        return pi.home(folder, env)
-    told = env.get("CODEX_HOME")
-    return Path(told).expanduser() if told else folder / ".codex"
-
-
 def resumes(agent: str, session: str, cwd: str | None, file: Path) -> str:
-    """The line of shell with which an agent takes a session of its own up again."""
-    words = _RESUMES.get(agent)
-    return command(cwd, *words, session) if words else command(cwd, agent, "--session", str(file))
+    """The line of shell with which an agent takes a session of its own up again; empty for an id
+    that it would take for an option.
+    """
+    if agent not in _RESUMES:
+        return command(cwd, agent, "--session", str(file))
+    return command(cwd, *_RESUMES[agent], session) if _ID.fullmatch(session) else ""
+
+
+def elsewhere(command: str, agent: str, root: Path) -> str:
+    """The same command for an agent whose folder is `root` and not its usual one."""
+    variable = VARIABLES.get(agent)
+    if variable is None or not command:
+        return command
+    folder = _CD.match(command)
+    at = folder.end() if folder else 0
+    return f"{command[:at]}{variable}={shlex.quote(str(root))} {command[at:]}"
 
 
 def path_of(agent: str, source: str, raw: bytes) -> str:
