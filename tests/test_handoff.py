@@ -15,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clew
+from clew import view
 from clew.cli import main
 from clew.cli.handoff import TARGETS
+from clew.conversing import conversation
 from clew.handoff import MARKDOWN, HandedOff
 from clew.model import Message, Text, ToolCall, ToolResult
-from clew.writers import WRITERS
+from clew.writers import WRITERS, lost
 from clew.writers.adapting import QUOTED, adapt
 from clew.writers.base import Conversation
 from clew.writers.briefing import briefing
@@ -282,6 +284,43 @@ def test_a_summary_that_is_not_kept_stands_in_the_briefing(
     done = ledger.handoff(session.id, MARKDOWN, cwd="/srv/clock", keep=1)
     assert done.text is not None
     assert "What the agent itself kept as a summary\n\n```text\nThe clock cannot be" in done.text
+
+
+@pytest.mark.parametrize("to", AGENTS)
+@pytest.mark.parametrize(
+    ("keep", "max_tokens"), [(None, None), (1, None), (2, None), (None, 700), (3, 400), (9, 9)]
+)
+def test_wherever_it_is_cut_every_call_has_its_result(
+    to: str, keep: int | None, max_tokens: int | None
+) -> None:
+    with clew.open("sqlite:///:memory:", search=False) as ledger:
+        session = filled(ledger)
+        session.append(answer(uses("t9", "Bash", command="sleep 9"), uses("t10", "Divine")))
+        found, _ = conversation(ledger, session)
+        count = ledger.count_tokens
+    adapted = adapt(found, to, keep=keep, max_tokens=max_tokens, count=count)
+    messages = adapted.conversation.messages
+    settled = view.build(messages, provider="anthropic", max_tokens=None, count=count)
+    assert (settled.orphans, settled.duplicates) == (0, 0)
+    assert view.open_calls(messages) == ()
+    assert [m.tool_calls for m in settled.messages] == [m.tool_calls for m in messages]
+    assert any(message.role == "user" and not message.meta for message in messages)
+
+
+def test_a_folder_that_is_not_here_is_told(ledger: clew.Ledger, tmp_path: Path) -> None:
+    session = filled(ledger)
+    here = ledger.handoff(session.id, "pi", root=tmp_path / "a", cwd=str(tmp_path))
+    gone = ledger.handoff(session.id, "pi", root=tmp_path / "a", cwd="/no/such/folder")
+    assert not any("no folder" in note for note in here.notes)
+    assert any("there is no folder /no/such/folder here" in note for note in gone.notes)
+
+
+def test_what_is_not_understood_is_left_out(ledger: clew.Ledger, tmp_path: Path) -> None:
+    session = filled(ledger)
+    session.append(answer({"type": "hologram", "of": "a bell"}, "See?"))
+    done = ledger.handoff(session.id, "codex", root=tmp_path, cwd="/srv/clock")
+    assert b"hologram" not in done.files[0].path.read_bytes()
+    assert {loss.what: loss.count for loss in done.losses}[lost.BLOCKS] == 1
 
 
 # --- in other tools ----------------------------------------------------------------------
@@ -604,3 +643,45 @@ def test_the_command_line_prints_a_briefing(stored: tuple[str, str], tmp_path: P
 
 def test_the_command_line_knows_every_target() -> None:
     assert set(TARGETS) == {*WRITERS, MARKDOWN}
+
+
+# --- real sessions -----------------------------------------------------------------------
+
+
+def test_real_sessions_go_to_every_agent_and_are_read_back(
+    fixtures_dir: Path, tmp_path: Path
+) -> None:
+    """Texts, calls and results of sessions that real programs wrote."""
+    with clew.open("sqlite:///:memory:", search=False) as ledger:
+        for folder in ("codex/generated", "pi/generated", "gemini-cli/generated", "openclaw"):
+            ledger.import_from(fixtures_dir / folder)
+        sessions = ledger.sessions(spawned=True, limit=100)
+        assert len(sessions) > 8
+        for info in sessions:
+            found, _ = conversation(ledger, ledger.get(info.id))
+            for to in AGENTS:
+                root = tmp_path / info.id / to
+                done = ledger.handoff(info.id, to, root=root, cwd="/srv/clock")
+                adapted = adapt(found, to, keep=None, max_tokens=None, count=ledger.count_tokens)
+                with clew.open("sqlite:///:memory:", search=False) as other:
+                    other.import_from(root, importer=to)
+                    (copy,) = other.sessions(spawned=True)
+                    seen = other.get(copy.id).context()
+                wanted = adapted.conversation.messages
+                assert _words(seen) == _words(wanted), (info.imported_from, to)
+                assert done.calls.get("quoted", 0) == sum(done.quoted.values())
+
+
+def _words(messages: Sequence[Message]) -> list[str]:
+    """Texts and results without space at their ends, and the names of calls."""
+    tags = ("<state_snapshot>\n", "\n</state_snapshot>")
+    results = {each.call_id: each.text for message in messages for each in message.tool_results}
+    out: list[str] = []
+    for message in messages:
+        for part in message.parts:
+            if isinstance(part, ToolCall):
+                out += [part.name, results[part.id].strip()]
+            elif isinstance(part, Text) and part.text.strip():
+                words = part.text.removeprefix(tags[0]).removesuffix(tags[1])
+                out.append(words.strip())
+    return out

@@ -308,6 +308,16 @@ def test_a_prompt_that_gemini_would_skip_has_words_before_it(words: str, tmp_pat
     assert any("skip" in loss.what for loss in written.losses)
 
 
+def test_words_behind_a_call_stay_behind_it() -> None:
+    conversation = talk(
+        user("Go."),
+        bot("First.", ToolCall("c1", "look", "{}"), "Then.", ToolCall("c2", "look", "{}")),
+        tools(gave("c1", "one"), gave("c2", "two")),
+    )
+    found = read_back("gemini-cli", conversation)
+    assert flat(found, "gemini-cli") == flat(conversation.messages, "gemini-cli")
+
+
 def _place(target: Path) -> tuple[str, bool]:
     """The project's folder in what is written, and whether its mark is written too."""
     files = WRITERS["gemini-cli"].write(WHOLE, target).files

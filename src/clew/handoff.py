@@ -115,7 +115,7 @@ def handoff(
         tokens=tokens,
         tokens_before=before,
         losses=(*settling, *adapted.losses, *filter(_of_the_old, written.losses)),
-        notes=(*notes, *_notes(placed, to, root, tokens, max_tokens)),
+        notes=(*notes, *_notes(placed, to, root, found.cwd, (tokens, max_tokens))),
         text=text,
         dry_run=dry_run,
     )
@@ -164,14 +164,17 @@ def _notes(
     placed: tuple[Placed, ...],
     to: str,
     root: Path | None,
-    tokens: int,
-    max_tokens: int | None,
+    cwd: str | None,
+    size: tuple[int, int | None],
 ) -> list[str]:
+    tokens, max_tokens = size
     notes = [
         f"{file.path} is there already, and goes on" for file in placed if file.state == LONGER
     ]
     if max_tokens is not None and tokens > max_tokens:
         notes.append(f"about {tokens:,} tokens: less would leave nothing word for word")
+    if to != MARKDOWN and cwd is not None and not Path(cwd).is_dir():
+        notes.append(f"there is no folder {cwd} here: --cwd names another one to work in")
     if root is not None and to == "gemini-cli":
         notes.append("Gemini CLI looks in its own folder alone: put the files there to resume")
     if to == "opencode":

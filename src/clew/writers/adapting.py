@@ -16,9 +16,9 @@ from typing import Final
 import msgspec
 
 from clew import view
-from clew.model import Image, Message, Part, Text, Thinking, ToolCall, ToolResult
+from clew.model import Image, Message, Part, Text, Thinking, ToolCall, ToolResult, Unknown
 from clew.view import is_turn_start
-from clew.writers import tools
+from clew.writers import lost, tools
 from clew.writers.base import Conversation, Loss, Losses
 from clew.writers.briefing import briefing, exchange, origin
 from clew.writers.quoting import fenced, inline
@@ -233,16 +233,29 @@ class _Work:
             put_in = message.meta and not message.tool_results and not message.summary
             if message.role == "system" or put_in:
                 self.losses.add(INJECTED, message.at)
-            elif self._same or message.role != "assistant":
+            elif self._same:
                 kept.append(message)
-            else:
-                parts = tuple(p for p in message.parts if not isinstance(p, Thinking))
-                thoughts = len(message.parts) - len(parts)
-                if thoughts:
-                    self.losses.add(REASONING, message.at, count=thoughts)
-                if parts:
-                    kept.append(msgspec.structs.replace(message, parts=parts))
+            elif parts := self._understood(message):
+                kept.append(msgspec.structs.replace(message, parts=parts))
         return kept
+
+    def _understood(self, message: Message) -> tuple[Part, ...]:
+        """The parts that another agent's model may see, those of results too."""
+        found: list[Part] = []
+        for part in message.parts:
+            if isinstance(part, Thinking):
+                self.losses.add(REASONING, message.at)
+            elif isinstance(part, Unknown):
+                self.losses.add(lost.BLOCKS, message.at)
+            elif isinstance(part, ToolResult):
+                inner = tuple(each for each in part.parts if not isinstance(each, Unknown))
+                odd = len(part.parts) - len(inner)
+                if odd:
+                    self.losses.add(lost.BLOCKS, message.at, count=odd)
+                found.append(msgspec.structs.replace(part, parts=inner) if odd else part)
+            else:
+                found.append(part)
+        return tuple(found)
 
     def said_again(self, messages: Sequence[Message]) -> list[Message]:
         """The same with the new agent's tools; quotations stand behind the results of a run."""

@@ -208,6 +208,7 @@ class _Rows:
         return {"id": id, "timestamp": self.stamp, "type": kind, **facts}
 
     def _answer(self, message: Message, results: dict[str, ToolResult]) -> None:
+        """A record has its words before its calls: what is said behind them is one more."""
         parts: list[JSON] = []
         calls: list[JSON] = []
         for part in message.parts:
@@ -216,9 +217,14 @@ class _Rows:
             elif isinstance(part, Thinking):
                 self._losses.add(lost.REASONING, message.at)
             elif (found := self._part(part, message)) is not None:
+                if calls:
+                    self._said(message, parts, calls)
+                    parts, calls = [], []
                 parts.append(found)
-        if not parts and not calls:
-            return
+        if parts or calls:
+            self._said(message, parts, calls)
+
+    def _said(self, message: Message, parts: list[JSON], calls: list[JSON]) -> None:
         facts: dict[str, JSON] = {"content": parts, "thoughts": []}
         if message.model:
             facts["model"] = message.model
