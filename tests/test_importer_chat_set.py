@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,3 +216,23 @@ def test_any_line_is_kept_whole(tmp_path_factory: pytest.TempPathFactory, value:
 @pytest.mark.parametrize("value", [None, 1, "x", [], {}, [{"text": "x"}], {"from": 1}])
 def test_nothing_fails_to_read(form: str, value: Any) -> None:
     assert chat_set_records.DECODERS[form](value).role in ("system", "user", "assistant")
+
+
+def test_files_that_an_agents_importer_has_are_not_looked_into(
+    store: clew.Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents = tmp_path / "agents"
+    shutil.copytree(HERE / "golden" / "qwen", agents)
+    write(tmp_path / "set.jsonl", [{"prompt": "x", "completion": "y"}])
+    asked: list[str] = []
+    identify = chat_set.identify
+
+    def watched(path: Path) -> bool:
+        asked.append(path.name)
+        return identify(path)
+
+    monkeypatch.setattr(chat_set, "identify", watched)
+    for _ in range(2):
+        store.import_from(tmp_path)
+        assert asked == ["set.jsonl"]
+        asked.clear()
