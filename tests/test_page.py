@@ -193,6 +193,58 @@ def test_an_entry_that_the_session_left_is_shown_where_it_stood(
     assert web.get("/sessions/nothing").status_code == 404
 
 
+def test_the_timeline_tells_turns_compactions_checkpoints_branches_and_pauses(
+    web: httpx.Client, session: clew.Session
+) -> None:
+    for number in range(3):
+        session.append({"role": "user", "content": f"prompt {number} {HOSTILE}"})
+        session.append({"role": "assistant", "content": f"answer {number}"})
+    mark = session.checkpoint("before the frost")
+    session.compact(summary="all about pears", keep_tokens=0)
+    session.append({"role": "user", "content": "go on"}, time_ms=4_102_444_800_000)
+    branch = session.branch(mark)
+    session.restore(mark)
+    told = web.get(f"/sessions/{session.id}/timeline").text
+    assert HOSTILE not in told
+    assert "prompt 2" in told
+    assert "before the frost" in told
+    assert "Compacted" not in told  # the session went back to before it
+    assert f'href="/sessions/{branch.id}"' in told
+    assert "restore, away from" in told
+    session.undo()
+    told = web.get(f"/sessions/{session.id}/timeline").text
+    assert "Compacted" in told
+    assert " idle<" in told
+
+
+def test_what_going_back_would_bring_about_is_said_before(
+    web: httpx.Client, session: clew.Session
+) -> None:
+    keep = session.append({"role": "user", "content": "stay"})
+    session.append(_call("c1"))
+    session.append(_result("c1", "done"))
+    told = web.get(f"/sessions/{session.id}/going", params={"at": str(keep.position)}).text
+    assert "2 messages behind it leave the path" in told
+    assert '<span class="badge">Edit</span>' in told
+    last = web.get(f"/sessions/{session.id}/going", params={"at": str(session.head)}).text
+    assert "stands here already" in last
+    assert web.get(f"/sessions/{session.id}/going", params={"at": "x"}).status_code == 422
+
+
+def test_two_places_stand_side_by_side(web: httpx.Client, session: clew.Session) -> None:
+    keep = session.append({"role": "user", "content": "shared"})
+    session.append({"role": "user", "content": "on the one side"})
+    branch = session.branch(keep.position)
+    branch.append({"role": "user", "content": "on the other"})
+    query = {"a": str(session.head), "b": branch.id}
+    told = web.get(f"/sessions/{session.id}/diff", params=query).text
+    assert "on the one side" in told
+    assert "on the other" in told
+    assert "shared" not in told.partition("<main")[2].partition("sides")[2]
+    none = web.get(f"/sessions/{session.id}/diff", params={"a": "1", "b": "nothing"})
+    assert none.status_code == 404
+
+
 def test_search_marks_what_it_found_and_escapes_the_rest(
     web: httpx.Client, session: clew.Session
 ) -> None:

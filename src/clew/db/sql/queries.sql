@@ -93,6 +93,12 @@ join head h on h.session = s.key
 where s.project = :project and s.status <> 'erased'
     and (s.spawned_by = :id or s.spawned_by like :calls) order by s.key;
 
+-- name: session_branches
+-- Sessions that were branched from one, and where.
+select s.id, s.forked_seq, s.title, s.created_ms, h.messages from session s
+join head h on h.session = s.key
+where s.project = :project and s.status <> 'erased' and s.forked_session = :id order by s.key;
+
 -- name: session_spawned_by
 update session set spawned_by = :spawned_by where key = :session;
 
@@ -276,6 +282,13 @@ select seq from entry where session = :session and kind = :kind
 -- name: entry_last_user
 select seq from entry where project = :project and session = :session and role = 'user'
     and kind = 'message' and seq between :low and :high order by seq desc limit :limit;
+
+-- name: entry_landmarks
+-- What a timeline shows of a log: prompts, and what is no message. Newest first.
+select seq, kind, time_ms, turn from entry where project = :project and session = :session
+    and seq between :low and :high and ((kind = 'message' and role = 'user')
+        or kind in ('compaction', 'config', 'repair', 'snapshot', 'handoff'))
+order by seq desc limit :limit;
 
 -- name: entry_count
 select count(*) from entry where project = :project and session = :session
@@ -604,6 +617,11 @@ from usage u join project p on p.key = u.project
 where (cast(:project as bigint) is null or u.project = :project)
     and (cast(:since_ms as bigint) is null or u.time_ms >= :since_ms)
     and (cast(:until_ms as bigint) is null or u.time_ms < :until_ms);
+
+-- name: usage_series
+-- How full the context was at each model call of a session, and how much was said.
+select seq, input + cache_read + cache_write, output from usage where session = :session
+order by seq;
 
 -- name: source_get
 select key, project, session, generation, size, read_to, mtime_ns, checked, tail, state, note

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from clew.access import Scope
-from clew.server.pages import assets, login, search, session, sessions
+from clew.server.pages import assets, going, login, search, session, sessions, timeline
 from clew.server.routes import OPEN, PAGE, Handler, Method, Route
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ PAGES: tuple[Route, ...] = (
     _page("/", READ, sessions.listed, "The sessions.", sessions.Query),
     _page("/sessions/{session}", READ, session.shown, "One session.", session.Query),
     _page("/sessions/{session}/whole", READ, session.whole, "All of a long text in it.", session.WholeQuery),
+    _page("/sessions/{session}/timeline", READ, timeline.shown, "Its timeline."),
+    _page("/sessions/{session}/going", READ, going.asked, "What going back or aside from an entry would bring about.", going.FromQuery),
+    _page("/sessions/{session}/diff", READ, going.diff, "Two of its places side by side.", going.DiffQuery),
     _page("/search", READ, search.shown, "Search over everything.", search.Query),
     _page("/login", OPEN, login.form, "Where an access token is asked for.", Next),
     _do("POST", "/login", READ, login.enter, "Come in with an access token."),

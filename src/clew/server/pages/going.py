@@ -1,0 +1,92 @@
+"""Going back or aside from an entry: what that would change, what stays, and what cannot be
+taken back. The verbs themselves are the API's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from clew.errors import Invalid, NotFound
+from clew.server.pages import render
+
+if TYPE_CHECKING:
+    from clew.checkpoints import Diff
+    from clew.model import Position
+    from clew.server.answer import Answer
+    from clew.server.call import Call
+    from clew.session import Session
+
+SHOWN: Final = 200
+"""Messages of a side of a diff that are shown."""
+
+
+class FromQuery(msgspec.Struct, frozen=True):
+    """The entry to go from."""
+
+    at: str
+
+
+class DiffQuery(msgspec.Struct, frozen=True):
+    """Two places: entries, checkpoints, or sessions (where they stand)."""
+
+    a: str
+    b: str
+
+
+async def asked(call: Call) -> Answer:
+    """What can be done from an entry, with what it would bring about."""
+    session = (await call.session()).sync
+    found = await asyncio.to_thread(_consequences, session, call.query.at)
+    return render.page(call, "going.html", **found)
+
+
+async def diff(call: Call) -> Answer:
+    """Two paths side by side, from where they part."""
+    session = (await call.session()).sync
+    query: DiffQuery = call.query
+    found = await asyncio.to_thread(_diff, session, query)
+    return render.page(call, "diff.html", query=query, info=session.info, diff=found, shown=SHOWN)
+
+
+def _consequences(session: Session, at: str) -> dict[str, Any]:
+    entry = session.entry(_position(session, at))
+    head = session.head
+    found = session.diff(entry.position, head) if head is not None else None
+    left = found.only_b if found else ()
+    calls = Counter(part.name for message in left for part in message.tool_calls)
+    return {
+        "info": session.info,
+        "at": str(entry.position),
+        "seq": entry.seq,
+        "is_head": entry.position == head,
+        "left": len(left),
+        "calls": calls.most_common(12),
+        "settings": found.config_changed if found else (),
+    }
+
+
+def _position(session: Session, at: str) -> Position | int:
+    from clew.model import Position
+
+    owner, _, seq = at.rpartition(":")
+    if not seq.isascii() or not seq.isdigit() or len(seq) > 18:
+        raise Invalid(f"{at!r} is no entry: give its number, or session:number")
+    return Position(owner, int(seq)) if owner else int(seq)
+
+
+def _diff(session: Session, query: DiffQuery) -> Diff:
+    return session.diff(_named(session, query.a), _named(session, query.b))
+
+
+def _named(session: Session, name: str) -> Any:
+    """An entry, a checkpoint of this session, or another session's head."""
+    if name.rpartition(":")[2].isdigit() and (":" in name or len(name) < 12):
+        return _position(session, name)
+    try:
+        return session.get_checkpoint(name)
+    except NotFound:
+        return session._ledger.get(name).head
