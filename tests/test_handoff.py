@@ -612,6 +612,7 @@ def test_the_command_line_tells_first_and_prints_how_to_go_on(
         "1 call quoted as text (Divine 1)",
         "2 calls said with the tools of codex",
         "lost: reasoning",
+        "not redacted",
         "to be taken up with: cd /srv && ",
     ):
         assert line in dry.stderr

@@ -88,7 +88,7 @@ def _preview(told: HandedOff, *, tell_command: bool) -> None:
         output.say(f"  {output.plural(told.images, 'picture')} kept")
     for loss in told.losses:
         output.say(f"  lost: {loss.what}: {loss.count:,}")
-    for text in told.notes:
+    for text in (*told.notes, "not redacted: what is secret in it goes along"):
         output.say(f"  {text}")
     for file in told.files:
         output.say(f"  to {file.path} ({output.size(file.bytes)})")
