@@ -37,6 +37,8 @@ from clew.importers import (
     llm_records,
     lynkr,
     lynkr_records,
+    open_webui,
+    open_webui_records,
     openai_agents,
     openclaw,
     opencode,
@@ -67,6 +69,7 @@ IMPORTERS: Final[dict[str, Importer | Store]] = {
     "droid": droid,
     "openai-agents": openai_agents,
     "opencode": opencode,
+    "open-webui": open_webui,
     "flynn": flynn,
     "llm": llm,
     "hermes": hermes,
@@ -122,3 +125,7 @@ def register_decoders() -> None:
     shapes.register_decoder(lynkr_records.FORMAT, lynkr_records.decode)
     shapes.register_decoder(goose_records.FORMAT, goose_records.decode)
     shapes.register_decoder(langgraph_records.FORMAT, langgraph_records.decode)
+    shapes.register_decoder(open_webui_records.FORMAT, open_webui_records.decode)
+    shapes.register_decoder(open_webui_records.RESULTS, open_webui_records.decode_results)
+    shapes.register_decoder(open_webui_records.REST, open_webui_records.decode_rest)
+    shapes.register_decoder(open_webui_records.SUMMARY, open_webui_records.decode_summary)
