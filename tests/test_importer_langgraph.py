@@ -121,21 +121,38 @@ def test_interrupts_answers_and_errors_are_kept_beside(ledger: clew.Ledger, tmp_
 def test_what_is_dropped_or_summed_up_is_a_compaction_and_not_told_again(
     ledger: clew.Ledger, tmp_path: Path
 ) -> None:
-    ledger.import_from(made(GOLDEN / "shortened.sql", tmp_path))
-    session = of(ledger, "0f0f0f0f")
-    context = session.context()
-    assert [(m.summary, m.text) for m in context] == [
-        (True, "Here is a summary: words."),
-        (False, "word 4"),
-        (False, "word 5"),
-        (False, "word 6"),
-    ], "the last step took the newest away"
-    assert [m.text for m in session.history()] == [f"word {n}" for n in range(7)]
-    kinds = [entry.kind for entry in session.entries()]
-    assert kinds.count(Kind.COMPACTION) == 2
-    assert kinds.count(Kind.MESSAGE) == 8
-    (changed,) = [e.data for e in session.entries() if "changed" in (e.data or {})]
-    assert changed["message"]["kwargs"]["content"] == "word four"
+    path = tmp_path / "shortened.db"
+    seen = []
+    for statement in statements(GOLDEN / "shortened.sql"):
+        run(path, statement)
+        if "into checkpoints" in statement:
+            ledger.import_from(path)
+            session = of(ledger, "0f0f0f0f")
+            seen.append([("summary " if m.summary else "") + m.text for m in session.context()])
+    summed = "summary Here is a summary: words."
+    words = [f"word {n}" for n in range(8)]
+    assert seen[:6] == [
+        *(words[:1], words[:4], words[2:5], words[2:6]),
+        *([summed, *words[4:6]], [summed, *words[4:7]]),
+    ]
+    changed = ["Here is a summary: words.", "word four", "word 5", "word 6"]
+    assert seen[6:] == [changed, [*changed, "word 7"], changed], "and taken back in the end"
+    entries = list(session.entries())
+    assert [entry.kind for entry in entries].count(Kind.COMPACTION) == 2
+    assert sum(b'"content":"word 0"' in (entry.body or b"") for entry in entries) == 1
+
+
+def test_a_change_far_back_is_kept_beside_what_follows(ledger: clew.Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "long.db"
+    _grown(path, 40)
+    ledger.import_from(path)
+    before = texts(of(ledger, "long@"))
+    _grown(path, 41, first="another word")
+    report = ledger.import_from(path)
+    assert report.added == 3, "a step, its message, and the one that changed"
+    assert texts(of(ledger, "long@"))[:40] == before
+    bodies = [entry.body or b"" for entry in of(ledger, "long@").entries()]
+    assert any(b"another word" in body for body in bodies)
 
 
 def test_a_delta_channel_is_put_together_from_what_was_written(
@@ -237,15 +254,16 @@ def test_lists_nested_without_end_are_refused() -> None:
 # --- growth --------------------------------------------------------------------------------
 
 
-def _grown(path: Path, turns: int) -> None:
+def _grown(path: Path, turns: int, first: str = "word 0") -> None:
     """A thread as the library writes it: every step holds all messages, and all that was noted."""
     for statement in statements(GOLDEN / "steps.sql")[:2]:
-        run(path, statement)
+        run(path, statement.replace("create table", "create table if not exists"))
     messages: list[Any] = []
     noted: list[str] = []
     parent = None
     for turn in range(turns):
-        fields = {"content": f"word {turn} " + "x" * 200, "type": "human", "id": f"m{turn}"}
+        said = (f"word {turn}" if turn or turns < 41 else first) + " " + "x" * 200
+        fields = {"content": said, "type": "human", "id": f"m{turn}"}
         told = msgspec.msgpack.encode(["langchain_core.messages.human", "HumanMessage", fields, ""])
         messages.append(msgspec.msgpack.Ext(5, told))
         noted.append(f"note {turn}")
@@ -253,7 +271,7 @@ def _grown(path: Path, turns: int) -> None:
         state = {"channel_values": {"messages": messages, "noted": noted}, "ts": None}
         run(
             path,
-            "insert into checkpoints values ('long', '', ?, ?, 'msgpack', ?, '{}')",
+            "insert or ignore into checkpoints values ('long', '', ?, ?, 'msgpack', ?, '{}')",
             step,
             parent,
             msgspec.msgpack.encode(state),

@@ -26,6 +26,9 @@ OVERWRITE: Final = "__overwrite__"
 CONTROL: Final = ("__start__", "__pregel_", "branch:", "__no_writes__")
 """Channels of the graph itself begin so."""
 
+RETOLD_MAX: Final = 32
+"""When an earlier message is changed, so many with it are told once more on a branch."""
+
 _KEY_HEX: Final = 24
 _TEXT_CHARS: Final = 256
 _encode = msgspec.json.Encoder().encode
@@ -40,10 +43,21 @@ class Said(msgspec.Struct, frozen=True, gc=False):
 
 
 class Path(msgspec.Struct, frozen=True):
-    """What a step holds, oldest first, and behind which item the next one comes."""
+    """What a step holds, oldest first, and behind which item the next one comes. The first `held`
+    messages are what a compaction left in sight, the item `base`: they stand before it.
+    """
 
     said: tuple[Said, ...] = ()
     tail: str = ROOT
+    held: int = 0
+    base: str = ROOT
+
+    def up_to(self, count: int) -> Path:
+        """The path back to its first messages; to none where these cannot be shown alone."""
+        if count < self.held:
+            return Path()
+        tail = self.said[count - 1].key if count > self.held else self.base
+        return Path(self.said[:count], tail, self.held, self.base)
 
 
 class Walk:
@@ -61,7 +75,7 @@ class Walk:
         marks = [_mark(value) for value in told]
         same, changed = _shared(path, marks)
         whole = same == len(path.said)
-        if changed and whole and changed[0] < len(path.said) - 1:
+        if changed and whole and len(path.said) - changed[0] > RETOLD_MAX:
             path = self._changed(path, changed, marks, told)
         elif changed:
             same, whole = changed[0], False
@@ -73,7 +87,7 @@ class Walk:
             self._emit(key, tail, {"message": value})
             said.append(Said(*mark, key))
             tail = key
-        self.path = Path(tuple(said), tail)
+        self.path = Path(tuple(said), tail, path.held, path.base)
         return self._items
 
     def _changed(
@@ -83,7 +97,7 @@ class Walk:
         marks: Sequence[tuple[str, bytes]],
         told: Sequence[JSON],
     ) -> Path:
-        """Messages that others follow say something else: kept beside them."""
+        """Messages that very many follow say something else: kept beside them."""
         said = list(path.said)
         for at in changed:
             old = said[at]
@@ -91,7 +105,7 @@ class Walk:
             body = _encode({**self._about, "changed": old.key, "message": told[at]})
             self._items.append(Item(key, body, aside=True))
             said[at] = Said(*marks[at], old.key)
-        return Path(tuple(said), path.tail)
+        return Path(tuple(said), path.tail, path.held, path.base)
 
     def _left(
         self, path: Path, same: int, marks: Sequence[tuple[str, bytes]], told: Sequence[JSON]
@@ -105,14 +119,15 @@ class Walk:
             kept = places.get(marks[first][0]) if first < len(marks) else None
             if kept is None or (first and marks[0][0] in places) or kept + first == 0:
                 continue
+            if kept == 0 and path.held and path.said[0].key == path.base:
+                continue  # a summary cannot be left in sight by the next one
             rest = path.said[kept:]
             stands = [(said.ident, said.digest) for said in rest]
             if list(marks[first : first + len(rest)]) == stands:
-                return self._summed(path, kept, told[0] if first else None, marks), first + len(
-                    rest
-                )
-        said = path.said[:same]
-        return Path(said, said[-1].key if said else ROOT), same
+                path = self._summed(path, kept, told[0] if first else None, marks)
+                return path, first + len(rest)
+        path = path.up_to(same)
+        return path, len(path.said)
 
     def _summed(
         self, path: Path, kept: int, summary: JSON, marks: Sequence[tuple[str, bytes]]
@@ -122,7 +137,8 @@ class Walk:
         key = _key(path.tail, f"compaction {oldest} {ident}", digest)
         self._emit(key, path.tail, {"compaction": True, "kept_from": oldest, "message": summary})
         lead = (Said(ident, digest, key),) if summary is not None else ()
-        return Path((*lead, *path.said[kept:]), key)
+        said = (*lead, *path.said[kept:])
+        return Path(said, key, len(said), key)
 
     def back(self, path: Path, about: Mapping[str, JSON]) -> Iterable[Item]:
         """An item that takes the conversation back to where the newest step stands."""
