@@ -193,6 +193,22 @@ def test_half_a_document_is_read_when_it_is_whole(
     assert store.import_from(path).sessions_new == 1
 
 
+@pytest.mark.parametrize(
+    ("place", "told"), [(b"orchard", "no whole JSON"), (b"One", "invalid UTF-8")]
+)
+def test_bytes_that_are_no_text_cost_their_step_or_are_told(
+    store: clew.Ledger, tmp_path: Path, place: bytes, told: str
+) -> None:
+    steps = (step("user", "One."), step("agent", "Two."))
+    path = write(tmp_path / "t.json", document(*steps, notes="orchard"))
+    path.write_bytes(path.read_bytes().replace(place, b"\xff"))
+    report = store.import_from(path)
+    assert [told in note.text for note in report.notes] == [True]
+    assert [texts(store.get(i.id).history()) for i in store.sessions()] == (
+        [["Two."]] if place == b"One" else []
+    )
+
+
 def test_half_an_emoji_is_read(store: clew.Ledger, tmp_path: Path) -> None:
     write(tmp_path / "t.json", document(step("user", "fig \ud83c tree")))
     store.import_from(tmp_path)

@@ -92,10 +92,10 @@ def look(path: Path) -> Iterator[Trajectories]:
     if len(data) > DOCUMENT_BYTES_MAX:
         raise Invalid(f"it has more than {DOCUMENT_BYTES_MAX:,} bytes: not read")
     try:
-        document = parse(data, into=dict[str, msgspec.Raw])
+        found = Trajectories(path.stem, parse(data, into=dict[str, msgspec.Raw]))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"it is no whole JSON object ({error})") from None
-    yield Trajectories(path.stem, document)
+    yield found
 
 
 def open(path: Path, thread: str, state: bytes | None = None) -> StepReader:
