@@ -303,7 +303,7 @@ class ItemReader(rows.ItemReader):
 
     def _message(self, value: dict[str, JSON], record: Record) -> None:
         record.time_ms = millis(value.get("created_timestamp"))
-        if value.get("role") not in ("user", "assistant"):
+        if text(value, "role") not in ("user", "assistant"):
             record.kind, record.note = Kind.UNKNOWN, "a message of an unknown role"
         elif not isinstance(value.get("content_json"), list):
             record.kind, record.note = Kind.UNKNOWN, "its content is no list"

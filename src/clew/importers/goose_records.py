@@ -55,7 +55,7 @@ def shown(metadata: JSON, who: str) -> bool:
 def is_spoken(row: dict[str, JSON]) -> bool:
     """True for a row that is a message of the conversation, for the model or from it."""
     content = row.get("content_json")
-    if row.get("role") not in _ROLES or not isinstance(content, list):
+    if text(row, "role") not in _ROLES or not isinstance(content, list):
         return False
     return not content or any(_kind(each) not in ASIDE for each in content)
 
@@ -66,7 +66,7 @@ def _kind(block: JSON) -> str | None:
 
 def decode(row: JSON) -> Message:
     """A row of `messages`. Never fails: what cannot be placed is `Unknown`."""
-    if not isinstance(row, dict) or row.get("role") not in _ROLES:
+    if not isinstance(row, dict) or text(row, "role") not in _ROLES:
         return Message("system", (base.unknown(row, "record"),), meta=True)
     content = row.get("content_json")
     if not isinstance(content, list):

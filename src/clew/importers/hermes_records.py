@@ -28,7 +28,7 @@ _ROLES: Final = frozenset({"system", "user", "assistant", "tool"})
 
 def is_spoken(row: dict[str, JSON]) -> bool:
     """True for a row that is a message; others hold what the program noted for itself."""
-    return row.get("role") in _ROLES
+    return text(row, "role") in _ROLES
 
 
 def millis(seconds: JSON) -> int | None:

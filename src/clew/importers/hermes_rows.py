@@ -117,7 +117,7 @@ class Family:
     def _before(self, parent: str, child: dict[str, Any]) -> list[Row]:
         """The messages of a parent from before the child began."""
         rows = self.rows(parent)
-        return [row for row in rows if row.timestamp <= (child["started_at"] or 0)] or rows
+        return [row for row in rows if row.timestamp <= _number(child["started_at"])] or rows
 
     # --- relations ---
 
@@ -183,10 +183,8 @@ class Family:
 
 def _branched(session: dict[str, Any], above: dict[str, Any]) -> bool:
     """How branches were told before they were marked."""
-    ended, began = above.get("ended_at"), session["started_at"]
-    if above.get("end_reason") != "branched" or ended is None or began is None:
-        return False
-    return bool(began >= ended)
+    ended, began = _number(above.get("ended_at")), _number(session["started_at"])
+    return above.get("end_reason") == "branched" and 0 < ended <= began
 
 
 def _config(session: dict[str, Any]) -> dict[str, JSON]:
@@ -195,6 +193,10 @@ def _config(session: dict[str, Any]) -> dict[str, JSON]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _number(value: JSON) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _row(row: dict[str, Any], seen: dict[str, int]) -> Row:
@@ -212,13 +214,12 @@ def _row(row: dict[str, Any], seen: dict[str, int]) -> Row:
         if key in body:
             body[key] = database.embedded(body[key])
     kept = {key: value for key, value in row.items() if key not in _UNSAID}
-    stamp = row.get("timestamp")
     return Row(
         core if seen[core] == 1 else f"{core}.{seen[core]}",
         core,
         body,
         database.line(kept),
-        float(stamp) if isinstance(stamp, int | float) else 0.0,
+        _number(row.get("timestamp")),
         active is None or bool(active),
         bool(compacted),
     )

@@ -308,7 +308,7 @@ class Conversations:
         for at in reversed(range(until)):
             if stretch.messages[at]["role"] == "assistant":
                 parts = self._rows("parts", "message_hash", hashes[at])
-                words = "".join(part["text"] or "" for part in parts if part["type"] == "text")
+                words = "".join(str(part["text"] or "") for part in parts if part["type"] == "text")
                 same = words == (response.get("response") or "")
                 return stretch.messages[: at + 1] if same else []
         return []
