@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zstandard
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 import clew
 import clew.aio
@@ -236,6 +238,40 @@ def test_a_file_that_was_rewritten_comes_back_as_it_stood_last(
     assert any("was rewritten since" in note for note in done.notes)
 
 
+pieces = st.sampled_from(
+    [
+        line(),
+        line(uuid="a2"),
+        line(uuid="a2", type="odd"),
+        line().rstrip(),
+        line()[:40],
+        b"\n",
+        b"\r\n",
+        b"\x00\x00",
+        b"\xff\xfe\n",
+        b"[1]\n",
+        b'{"type":"summary","summary":"x","leafUuid":"q"}\n',
+    ]
+)
+
+
+@given(raw=st.lists(pieces, min_size=1, max_size=8).map(b"".join), cut=st.integers(0, 2000))
+def test_whatever_stands_in_a_file_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, raw: bytes, cut: int
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    file = folder / "in" / f"{MAIN}.jsonl"
+    file.parent.mkdir()
+    with clew.open(MEMORY, search=False) as ledger:
+        for part in (raw[:cut], raw):
+            file.write_bytes(part)
+            ledger.import_from(file, importer="claude-code")
+        for info in ledger.sessions():
+            done = ledger.restore_file(info.id, "claude-code", root=folder / "new")
+            given_back = done.files[0].path.read_bytes()
+            assert given_back == (raw if raw.endswith(b"\n") else raw + b"\n")
+
+
 # --- what is not byte for byte -----------------------------------------------------------
 
 
@@ -404,6 +440,18 @@ def test_where_an_agents_own_folder_is(
     assert done.root == tmp_path / "told"
     assert tree(tmp_path / "told") == tree(claude)
     assert done.command == f"cd /home/mo/work.d && claude --resume {MAIN}"
+
+
+def test_the_older_folder_is_taken_where_there_is_only_that(tmp_path: Path) -> None:
+    older, usual = tmp_path / ".config" / "claude", tmp_path / ".claude"
+    assert WRITERS["claude-code"].home(tmp_path, {}) == usual
+    older.mkdir(parents=True)
+    assert WRITERS["claude-code"].home(tmp_path, {}) == older
+    usual.mkdir()
+    assert WRITERS["claude-code"].home(tmp_path, {}) == usual
+    told = {"CLAUDE_CONFIG_DIR": f"{tmp_path / 'one'},{tmp_path / 'two'}"}
+    assert WRITERS["claude-code"].home(tmp_path, told) == tmp_path / "one"
+    assert WRITERS["pi"].home(tmp_path, {}) == tmp_path / ".pi" / "agent"
 
 
 def test_the_same_under_await(claude: Path, tmp_path: Path) -> None:

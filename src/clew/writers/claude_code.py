@@ -51,9 +51,14 @@ _NO_SLUG = re.compile("[^a-zA-Z0-9]")
 
 
 def home(home: Path, env: Mapping[str, str]) -> Path:
-    """`$CLAUDE_CONFIG_DIR` (the first of a comma-separated list), else `~/.claude`."""
+    """`$CLAUDE_CONFIG_DIR` (the first of a comma-separated list), else `~/.claude`, or the older
+    `~/.config/claude` where there is only that.
+    """
     told = env.get(VARIABLE, "").split(",")[0].strip()
-    return Path(told).expanduser() if told else home / ".claude"
+    if told:
+        return Path(told).expanduser()
+    usual, older = home / ".claude", home / ".config" / "claude"
+    return older if older.is_dir() and not usual.is_dir() else usual
 
 
 def slug(cwd: str) -> str:
