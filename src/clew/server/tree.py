@@ -1,7 +1,8 @@
 """The spans of a session as columns, for whoever draws all of them at once.
 
 Ten thousand spans are one query of what is drawn, and columns of small differences, which pack
-well. Bodies are fetched span by span.
+well. Bodies are fetched span by span. Where no span was recorded, rows that the messages' times
+tell have the same columns.
 """
 
 from __future__ import annotations
@@ -9,20 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from clew import wire
+from clew import derived, wire
 from clew.db import Tx
-from clew.errors import NotFound
-from clew.log import Head, look_head
+from clew.errors import Invalid, NotFound
+from clew.log import Head, Place, look_head
+from clew.model import Position, Usage
+from clew.moves import place_of
+from clew.server.paging import cursor
 from clew.session import Session
 
 DIGITS_MAX = 18
 COLUMNS = (
     *("sequence", "id", "parent", "kind", "name", "status", "turn", "started_us", "latency_us"),
-    *("batch", "model", "tokens_in", "tokens_out", "cache_read", "cost", "attempt", "late"),
+    *("batch", "model", "tokens_in", "tokens_out", "cache_read"),
+    *("cache_write", "reasoning", "cost", "attempt", "late", "at"),
 )
 """What the query `span_tree` gives, in this order."""
-TEXTS = ("kind", "name", "status", "batch", "model", "late")
-DELTAS = ("sequence", "turn", "started_us")
+TEXTS = ("kind", "name", "status", "batch", "model", "late", "of", "child")
+DELTAS = ("sequence", "turn", "started_us", "at")
 
 
 def columns(
@@ -34,7 +39,7 @@ def columns(
     """
     rows = tx.all("span_tree", session=head.key, after=after, limit=limit + 1)
     if not rows:
-        return wire.Tree(head.id, 0, {}, {}, list(DELTAS)), None
+        return _packed(head.id, 0, {}), None
     more = len(rows) > limit
     del rows[limit:]
     found: dict[str, Any] = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
@@ -42,14 +47,108 @@ def columns(
     found["parent"] = _distances(found["id"], found["parent"])
     if not ids:
         del found["id"]
+    return _packed(head.id, len(rows), found), last
+
+
+def _packed(session: str, count: int, found: dict[str, Any]) -> wire.Tree:
     told = {name: list(values) for name, values in found.items() if _told(values)}
     texts: dict[str, list[str | None]] = {}
     for name in TEXTS:
         if name in told:
             told[name], texts[name] = _by_place(told[name])
-    for name in DELTAS:
+    deltas = [name for name in DELTAS if name in told]
+    for name in deltas:
         told[name] = _differences(told[name])
-    return wire.Tree(head.id, len(rows), told, texts, list(DELTAS)), last
+    return wire.Tree(session, count, told, texts, deltas)
+
+
+# --- where none was recorded ---------------------------------------------------------------
+
+
+def records_any(tx: Tx, head: Head) -> bool:
+    """True when the session has a recorded span."""
+    return bool(tx.all("span_tree", session=head.key, after=0, limit=1))
+
+
+def derived_columns(
+    tx: Tx, session: Session, head: Head, start: int | None, at: str, limit: int
+) -> wire.Tree:
+    """A window of the path as rows of what took time: from entry number `start` on, else with
+    the entry `at` in its middle, else the newest. Raises `Invalid`, `NotFound` for `at`.
+    """
+    children = tx.all(
+        "session_children", project=session._project, id=session.id, calls=f"{session.id}#%"
+    )
+    limit = min(limit, derived.WINDOW)
+    found = derived.window(
+        tx,
+        session._project,
+        head.place,
+        start=start,
+        around=entry_at(tx, session, at) if at else None,
+        limit=limit,
+        priced=_priced(session),
+        children={by.partition("#")[2]: id for id, by, *_ in children},
+    )
+    tree = _packed(session.id, len(found.rows), _values(found.rows, session.id))
+    tree.derived = wire.Derived(found.first, found.last, found.total)
+    if found.last < found.total:
+        tree.next = cursor(found.last)
+    if found.first:
+        tree.previous = cursor(max(found.first - limit, 0))
+    return tree
+
+
+def _priced(session: Session) -> derived.Priced:
+    prices = session._ledger.prices
+
+    def priced(usage: Usage, at_ms: int) -> float | None:
+        if usage.cost is not None:
+            return usage.cost
+        read, written = usage.cache_read, usage.cache_write
+        used = (usage.provider, usage.model, usage.input, usage.output)
+        return prices.cost(*used, cache_read=read, cache_write=written, at_ms=at_ms)
+
+    return priced
+
+
+def _values(rows: Sequence[derived.Row], session: str) -> dict[str, list[Any]]:
+    if not rows:
+        return {}
+    told = [_value(number, row, session) for number, row in enumerate(rows)]
+    return {name: [each[name] for each in told] for name in told[0]}
+
+
+def _value(number: int, row: derived.Row, session: str) -> dict[str, Any]:
+    usage = row.usage
+    return {
+        "sequence": row.number,
+        "parent": 0 if row.parent is None else number - row.parent,
+        **{name: getattr(row, name) for name in _SAME},
+        "at": row.at.seq,
+        "of": None if row.at.session == session else row.at.session,
+        "tokens_in": usage and usage.input,
+        "tokens_out": usage and usage.output,
+        "cache_read": usage and usage.cache_read,
+        "cache_write": usage and usage.cache_write,
+        "reasoning": usage and usage.reasoning,
+    }
+
+
+_SAME = (
+    *("kind", "name", "status", "turn", "started_us", "latency_us", "part", "batch", "model"),
+    *("cost", "child"),
+)
+
+
+def entry_at(tx: Tx, session: Session, at: str) -> Place:
+    """The place of an entry that is named by its number or as `session:number`. Raises `Invalid`
+    for what is none, `NotFound` when it is not there.
+    """
+    owner, _, seq = at.rpartition(":")
+    if not seq.isascii() or not seq.isdigit() or len(seq) > DIGITS_MAX:
+        raise Invalid(f"{at!r} is no entry: give its number, or session:number")
+    return place_of(tx, session._project, Position(owner or session.id, int(seq)))
 
 
 def _told(values: Iterable[Any]) -> bool:

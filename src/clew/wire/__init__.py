@@ -70,6 +70,7 @@ from clew.wire.problems import PROBLEM, Problem, error_of, name_of
 from clew.wire.running import (
     Count0,
     Deleted,
+    Derived,
     Milliseconds,
     OwnerHeld,
     OwnerPut,
@@ -134,6 +135,7 @@ __all__ = [
     "Create",
     "Cursor",
     "Deleted",
+    "Derived",
     "DiffQuery",
     "DryRun",
     "EntriesQuery",

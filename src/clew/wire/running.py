@@ -141,11 +141,28 @@ class TracesQuery(PageQuery):
 
 
 class TreeQuery(Request):
-    """How much of the tree; `ids` are left out unless asked for: they do not compress."""
+    """How much of the tree; `ids` are left out unless asked for: they do not compress.
+
+    `derive`: where no span is recorded, give what the times of the messages tell (this needs
+    `session:read` too), a window of the path at a time: the newest, that with the entry `at` in
+    its middle, or that of a cursor.
+    """
 
     limit: Annotated[int, Meta(ge=1, le=TREE_MAX)] = TREE_MAX
     cursor: Cursor | None = None
     ids: bool = False
+    derive: bool = False
+    at: Annotated[str, Meta(max_length=200, description="An entry: `12`, or `session:12`.")] = ""
+
+
+class Derived(msgspec.Struct):
+    """Which part of the path derived rows come from: from its entry number `first` (0 is the
+    oldest) up to `last`, exclusive, of `total`.
+    """
+
+    first: int
+    last: int
+    total: int
 
 
 class Tree(msgspec.Struct, omit_defaults=True):
@@ -155,6 +172,11 @@ class Tree(msgspec.Struct, omit_defaults=True):
     how many rows above the parent stands (negative: below), 0 for none. Those named in
     `texts` hold places in its lists. A column in which nobody told anything is left
     out. A span is fetched by its id or by `@sequence`.
+
+    `at` is the entry of its own that a span began behind. With `derived` the rows are no
+    recorded spans: `sequence` is the place on the path, from 1, of the entry `at` of the session
+    `of` (without it, this one), `part` the call's place in that entry's message, `child` the
+    session that the call began; `previous` is the cursor of the window before.
     """
 
     session: str
@@ -163,6 +185,8 @@ class Tree(msgspec.Struct, omit_defaults=True):
     texts: dict[str, list[str | None]]
     deltas: list[str]
     next: str | None = None
+    previous: str | None = None
+    derived: Derived | None = None
 
 
 class SnapshotPut(Request):

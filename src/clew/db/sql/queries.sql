@@ -433,8 +433,10 @@ order by sequence limit :limit;
 -- name: span_tree
 -- What is drawn of each span.
 select sequence, id, parent, kind, name, status, turn, started_us, latency_us, batch, model,
-    tokens_in, tokens_out, cache_read, cost, attempt, late
-from span where session = :session and sequence > :after order by sequence limit :limit;
+    tokens_in, tokens_out, cache_read, cache_write, reasoning, cost, attempt, late,
+    sequence - (select e.number from event e
+        where e.session = s.session and e.sequence = s.sequence)
+from span s where session = :session and sequence > :after order by sequence limit :limit;
 
 -- name: span_last_sign
 -- The newest moment at which an owner is known to have run something in a session.
@@ -617,6 +619,23 @@ from usage u join project p on p.key = u.project
 where (cast(:project as bigint) is null or u.project = :project)
     and (cast(:since_ms as bigint) is null or u.time_ms >= :since_ms)
     and (cast(:until_ms as bigint) is null or u.time_ms < :until_ms);
+
+-- name: span_tools
+-- How often each tool was called, how often it failed, and how long it took, in microseconds.
+select name, count(*), sum(case when status in ('error', 'timeout', 'abandoned') then 1 else 0 end),
+    coalesce(sum(latency_us), 0), coalesce(max(latency_us), 0)
+from span where kind = 'tool' and (cast(:project as bigint) is null or project = :project)
+    and (cast(:since_us as bigint) is null or started_us >= :since_us)
+group by name order by 4 desc, name limit :limit;
+
+-- name: span_tiers
+-- Model calls by the tier that routed them.
+select tier, count(*), sum(case when status in ('error', 'timeout', 'abandoned') then 1 else 0 end),
+    coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0), coalesce(sum(cost), 0),
+    coalesce(sum(latency_us), 0)
+from span where tier is not null and (cast(:project as bigint) is null or project = :project)
+    and (cast(:since_us as bigint) is null or started_us >= :since_us)
+group by tier order by tier;
 
 -- name: usage_series
 -- How full the context was at each model call of a session, and how much was said.

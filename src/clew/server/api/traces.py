@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 
 from clew import wire
+from clew.access import Scope
 from clew.log import Head, look_head
 from clew.owners import LedgerDesk
 from clew.server import tree
@@ -63,30 +65,49 @@ async def update(call: Call, body: wire.SpanChanges) -> wire.Span:
 async def as_tree(call: Call) -> Answer:
     """Columns. What has not changed since the caller's copy is not sent again."""
     query: wire.TreeQuery = call.query
+    if query.derive:
+        call.require(Scope.SESSION_READ)
     session = await call.session()
     after = place(query.cursor, tuple[int])
-    start = after[0] if after else 0
     packed = b"gzip" in call.headers.get(b"accept-encoding", b"")
     known = call.headers.get(b"if-none-match")
+    start = after[0] if after else None
     return await asyncio.to_thread(_tree, session.sync, query, start, known, packed)
 
 
 def _tree(
-    session: Session, query: wire.TreeQuery, after: int, known: bytes | None, packed: bool
+    session: Session, query: wire.TreeQuery, start: int | None, known: bytes | None, packed: bool
 ) -> Answer:
     with session._read() as tx:
         head = look_head(tx, session._key)
-        tag = _tag(head, query, after)
-        headers: Headers = ((b"etag", tag), (b"vary", b"accept-encoding"), _CACHED)
-        if known is not None and tag in [each.strip() for each in known.split(b",")]:
-            return Answer(b"", status=304, headers=headers)
-        found, last = tree.columns(tx, head, after, query.limit, ids=query.ids)
+        if query.derive and not tree.records_any(tx, head):
+            found = tree.derived_columns(tx, session, head, start, query.at, query.limit)
+            body = wire.encode(found)
+            tag = b'W/"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()
+            if _has(known, tag):
+                return Answer(b"", status=304, headers=_headers(tag))
+            return _answer(body, tag, packed)
+        tag = _tag(head, query, start or 0)
+        if _has(known, tag):
+            return Answer(b"", status=304, headers=_headers(tag))
+        found, last = tree.columns(tx, head, start or 0, query.limit, ids=query.ids)
     found.next = None if last is None else cursor(last)
-    body = wire.encode(found)
-    if packed:
-        body = gzip.compress(body, GZIP_LEVEL, mtime=0)
-        headers = (*headers, (b"content-encoding", b"gzip"))
-    return Answer(body, headers=headers)
+    return _answer(wire.encode(found), tag, packed)
+
+
+def _has(known: bytes | None, tag: bytes) -> bool:
+    return known is not None and tag in [each.strip() for each in known.split(b",")]
+
+
+def _headers(tag: bytes) -> Headers:
+    return ((b"etag", tag), (b"vary", b"accept-encoding"), _CACHED)
+
+
+def _answer(body: bytes, tag: bytes, packed: bool) -> Answer:
+    if not packed:
+        return Answer(body, headers=_headers(tag))
+    small = gzip.compress(body, GZIP_LEVEL, mtime=0)
+    return Answer(small, headers=(*_headers(tag), (b"content-encoding", b"gzip")))
 
 
 _CACHED = (b"cache-control", b"private, no-cache")
