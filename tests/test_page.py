@@ -245,6 +245,26 @@ def test_two_places_stand_side_by_side(web: httpx.Client, session: clew.Session)
     assert none.status_code == 404
 
 
+def test_usage_draws_what_was_used_and_tells_the_figures(
+    web: httpx.Client, session: clew.Session
+) -> None:
+    usage = {"input_tokens": 1200, "cache_read_input_tokens": 30, "output_tokens": 40}
+    answer = {"role": "assistant", "id": "m1", "model": "claude-<b>", "usage": usage}
+    session.append({**answer, "content": [{"type": "text", "text": "x"}]})
+    with session.turn({"role": "user", "content": "prune"}) as turn:
+        with turn.tool("saw", {"branch": 1}) as call:
+            call.output = "cut"
+        with pytest.raises(OSError, match="blunt"), turn.tool("saw", {"branch": 2}):
+            raise OSError("blunt")
+    told = web.get("/usage").text
+    assert "claude-&lt;b&gt;" in told
+    assert "<td>1,200</td>" in told
+    assert told.count("<rect") >= 3
+    assert "saw</td><td>2</td><td>1 " in told
+    assert web.get("/usage", params={"since": "soon"}).status_code == 422
+    assert web.get("/usage", params={"project": "nowhere"}).status_code == 404
+
+
 def test_search_marks_what_it_found_and_escapes_the_rest(
     web: httpx.Client, session: clew.Session
 ) -> None:

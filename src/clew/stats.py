@@ -52,6 +52,52 @@ class UsageRow(msgspec.Struct):
     cost_unknown: int = 0
 
 
+class ToolRow(msgspec.Struct, frozen=True, array_like=True):
+    """How often a tool was called and failed, and how long its calls took, in microseconds."""
+
+    name: str
+    calls: int
+    failed: int
+    total_us: int
+    longest_us: int
+
+
+class TierRow(msgspec.Struct, frozen=True, array_like=True):
+    """Model calls that one tier served: tokens, cost in USD, time in microseconds."""
+
+    tier: str
+    calls: int
+    failed: int
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    total_us: int
+
+
+TOOLS_MAX = 200
+
+
+def work(
+    ledger: Ledger, *, since: str | None = None, project: str | None = None
+) -> tuple[list[ToolRow], list[TierRow]]:
+    """What recorded spans say about tools (the most time first) and about tiers. Raises `Invalid`
+    for a `since` that is no time, `NotFound` for an unknown project.
+    """
+    since_us = None if since is None else parse_since(since, now_ms()) * 1000
+    where = {"project": ledger._known_project(project), "since_us": since_us}
+    with ledger._database.read() as tx:
+        tools = tx.all("span_tools", limit=TOOLS_MAX, **where)
+        tiers = tx.all("span_tiers", **where)
+    # Sums come as another type of number from some databases.
+    return (
+        [msgspec.convert([row[0], *map(int, row[1:])], ToolRow) for row in tools],
+        [
+            msgspec.convert([*row[:1], *map(int, row[1:5]), float(row[5]), int(row[6])], TierRow)
+            for row in tiers
+        ],
+    )
+
+
 def stats(ledger: Ledger) -> Stats:
     """See `Ledger.stats`."""
     with ledger._database.read() as tx:

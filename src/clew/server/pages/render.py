@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clew.server.call import Call
 
 HTML: Final = b"text/html; charset=utf-8"
-PARTS: Final = (("/", "Sessions"), ("/search", "Search"))
+PARTS: Final = (("/", "Sessions"), ("/search", "Search"), ("/usage", "Usage"))
 """The page's parts, as the navigation lists them."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from clew.access import Scope
-from clew.server.pages import assets, going, login, search, session, sessions, timeline
+from clew.server.pages import assets, going, login, search, session, sessions, timeline, usage
 from clew.server.routes import OPEN, PAGE, Handler, Method, Route
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ PAGES: tuple[Route, ...] = (
     _page("/sessions/{session}/going", READ, going.asked, "What going back or aside from an entry would bring about.", going.FromQuery),
     _page("/sessions/{session}/diff", READ, going.diff, "Two of its places side by side.", going.DiffQuery),
     _page("/search", READ, search.shown, "Search over everything.", search.Query),
+    _page("/usage", Scope.TRACE_READ, usage.shown, "Tokens, cost, tool time and failures.", usage.Query),
     _page("/login", OPEN, login.form, "Where an access token is asked for.", Next),
     _do("POST", "/login", READ, login.enter, "Come in with an access token."),
     _do("POST", "/logout", OPEN, login.leave, "Forget the token."),
