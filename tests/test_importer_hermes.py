@@ -223,6 +223,14 @@ def test_counters_that_grow_are_counted_once(path: Path) -> None:
         assert (rows["moth-4"].input, rows["moth-4"].calls) == (1100, 1)
 
 
+def test_a_cost_that_only_one_counter_tells_stays(path: Path) -> None:
+    run(path, "update sessions set estimated_cost_usd = null, cost_status = null")
+    with memory_ledger() as ledger:
+        ledger.import_from(path)
+        rows = {row.key: row for row in ledger.usage(by="model")}
+        assert rows["moth-4"].cost == pytest.approx(0.02)
+
+
 def test_a_compacted_delegate_is_spawned_and_goes_on(empty: Path) -> None:
     config = '{"_delegate_from": "s"}'
     query = (

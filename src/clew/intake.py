@@ -523,6 +523,10 @@ class Intake:
             if known is not None:
                 for field in ("input", "output", "cache_read", "cache_write", "reasoning"):
                     row[field] = max(row[field], known[field])
+                costs = [each["cost"] for each in (row, known) if each["cost"] is not None]
+                row["cost"] = max(costs, default=None)
+                row["model"] = row["model"] or known["model"]
+                row["provider"] = known["provider"]
             rows[row["call"]] = row
         if rows:
             tx.fill("usage_set", [tuple(row.values()) for row in rows.values()])
