@@ -335,6 +335,29 @@ def test_a_session_of_the_ledgers_own_goes_to_every_agent(
         assert {file.state for file in again.files} == {"there"}, "the same bytes each time"
 
 
+def test_what_stands_beside_the_talk_is_counted(ledger: clew.Ledger, tmp_path: Path) -> None:
+    file = tmp_path / f"{MAIN}.jsonl"
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": "ok"}
+    file.write_bytes(
+        line()
+        + line(uuid="a2", type="progress", data={})
+        + line(uuid="a3", type="never-seen")
+        + line(uuid="a4", message={"role": "user", "content": [result]}, toolUseResult={})
+        + line(uuid="a5", parentUuid="a4")
+        + line(uuid="a6", parentUuid="a4", timestamp="2026-05-01T11:00:00.000Z")
+    )
+    ledger.import_from(file)
+    session = ledger.get(ledger.sessions()[0].id)
+    done = ledger.restore_file(session.id, "pi", root=tmp_path / "pi")
+    assert {loss.what: (loss.count, loss.where) for loss in done.losses} == {
+        "results without their call": (1, ()),
+        "notices beside the talk: progress, hooks, state": (1, (f"{session.id}:2",)),
+        "records that are not understood": (1, (f"{session.id}:3",)),
+        "details of results that no model sees": (1, (f"{session.id}:4",)),
+        "entries on branches that were left": (1, ()),
+    }
+
+
 def test_a_compaction_made_here_is_written_as_one(ledger: clew.Ledger, tmp_path: Path) -> None:
     session = ledger.create(project="/srv/app")
     for number in range(4):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from clew import reading
 from clew.errors import Invalid, NotFound
-from clew.log import Names, look_head, path
+from clew.log import Head, Names, look_head, path
 from clew.model import JSON, Entry, Kind, Message, SessionInfo, Status, Usage
 from clew.writers.base import Conversation, Loss, Losses
 from clew.writers.settling import settled
@@ -41,7 +41,8 @@ def conversation(ledger: Ledger, session: Session) -> tuple[Conversation, tuple[
 
 def conversation_of(tx: Tx, key: int, info: SessionInfo) -> tuple[Conversation, tuple[Loss, ...]]:
     """The same inside a transaction."""
-    place = look_head(tx, key).place
+    head = look_head(tx, key)
+    place = head.place
     entries = reading.entries_of(tx, path(tx, place))
     seen = reading.context(tx, place)
     if not seen:
@@ -51,6 +52,7 @@ def conversation_of(tx: Tx, key: int, info: SessionInfo) -> tuple[Conversation, 
     earlier = settled(_hidden(entries, seen), losses)
     model, provider = _model(messages) or _model(earlier) or (None, None)
     _count_marks(entries, losses)
+    _count_branches(head, entries, losses)
     return (
         Conversation(
             session=info.id,
@@ -81,20 +83,41 @@ def _hidden(entries: Sequence[Entry], seen: Sequence[Message]) -> list[Message]:
     ]
 
 
+_BESIDE: Final = {
+    Kind.SNAPSHOT: "snapshots of the agent's state",
+    Kind.CONFIG: "settings kept in the ledger",
+    Kind.NOTICE: "notices beside the talk: progress, hooks, state",
+    Kind.UNKNOWN: "records that are not understood",
+}
+_DETAILS: Final = {"claude-code": b'"toolUseResult"', "pi": b'"details"'}
+"""What a record holds, by its format, whose result is told a second time for the program."""
+
+
 def _count_marks(entries: Sequence[Entry], losses: Losses) -> None:
-    """Entries that are no messages: what a person or the ledger noted beside the talk."""
+    """What a source holds beside the messages: no other format has a place for it."""
     overlays = [entry for entry in entries if entry.kind is Kind.COMPACTION]
     for entry in overlays[:-1]:
         losses.add("earlier compactions: only the newest is written", [entry.position])
     for entry in entries:
-        if entry.erased:
+        if entry.body is None:
             losses.add("erased entries, which say only that", [entry.position])
-        elif entry.kind is Kind.SNAPSHOT:
-            losses.add("snapshots of the agent's state", [entry.position])
-        elif entry.kind is Kind.CONFIG:
-            losses.add("settings kept in the ledger", [entry.position])
-        elif entry.kind is Kind.UNKNOWN:
-            losses.add("records that are not understood", [entry.position])
+        elif entry.kind in _BESIDE:
+            losses.add(_BESIDE[entry.kind], [entry.position])
+        elif entry.kind is Kind.MESSAGE and _detailed(entry.format, entry.body):
+            losses.add("details of results that no model sees", [entry.position])
+
+
+def _detailed(form: str, body: bytes) -> bool:
+    mark = _DETAILS.get(form)
+    return mark is not None and mark in body
+
+
+def _count_branches(head: Head, entries: Sequence[Entry], losses: Losses) -> None:
+    """Entries of the session's own that do not lead to where it stands."""
+    own = head.last_seq - head.first_seq + 1 if head.appended else 0
+    left = own - sum(entry.session == head.id for entry in entries)
+    if left > 0:
+        losses.add("entries on branches that were left", count=left)
 
 
 def _model(messages: Sequence[Message]) -> tuple[str | None, str | None] | None:
