@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,7 +111,11 @@ def test_a_failure_ends_a_session_until_it_goes_on(tmp_path: Path) -> None:
         session = only(ledger)
         assert session.context()[-1].text == "API Error: 529 overloaded_error"
         assert ledger.trajectory(session.id)["outcome"] == "error"
-        for statement in told[end:]:
+        for statement in told[end : end + 2]:
+            run(path, statement)
+        ledger.import_from(path)
+        assert [m.role for m in session.context()] == ["user", "assistant", "tool"], "sent again"
+        for statement in told[end + 2 :]:
             run(path, statement)
         ledger.import_from(path)
         assert not any("529" in message.text for message in session.context())
@@ -181,6 +187,64 @@ def test_the_ledger_grows_with_what_is_said_and_not_with_its_square(tmp_path: Pa
     (items,) = everything(lynkr, path).values()
     assert len(items) == 79
     assert sum(len(item.body) for item in items) < 4 * len(json.dumps(said))
+
+
+def ask(path: Path, said: list[dict[str, Any]], at: int) -> None:
+    _tell(path, "user", "message", {"raw": said, "normalized": said}, at)
+
+
+def _tell(path: Path, role: str, kind: str, content: Any, at: int) -> None:
+    run(
+        path,
+        "insert into session_history (session_id, role, type, content, timestamp) "
+        "values ('5f5e7c1e-0000-4000-8000-00000000beef', ?, ?, ?, ?)",
+        role,
+        kind,
+        json.dumps(content),
+        at,
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_in_whatever_turns_a_session_says_what_its_newest_request_held(
+    tmp_path: Path, seed: int
+) -> None:
+    """Asked, answered or streamed, failed and sent again, taken back, summed up, and another
+    agent's requests between: at every look, and at once.
+    """
+    path, chance = tmp_path / "sessions.db", random.Random(seed)
+    for statement in statements(GOLDEN / "branches.sql")[:2]:
+        run(path, statement)
+    said: list[dict[str, Any]] = []
+    with memory_ledger() as steps, memory_ledger() as once:
+        for turn in range(12):
+            at = 1784100000000 + 10_000 * turn
+            change = chance.choice(["none", "none", "fail", "back", "sum", "other"])
+            if change == "back":
+                said = said[: 2 * chance.randint(0, len(said) // 2)]
+            if change == "sum":
+                said = [{"role": "user", "content": f"summary {turn}"}, _answer("ok")]
+            if change == "other":
+                ask(path, [{"role": "user", "content": f"title {turn}"}], at)
+                _tell(path, "assistant", "message", _answer(f"Title {turn}"), at + 1)
+            said = [*said, {"role": "user", "content": f"question {turn}"}]
+            if change == "fail":
+                ask(path, said, at + 2)
+                _tell(path, "assistant", "error", {"error": "no"}, at + 3)
+            ask(path, said, at + 4)
+            expected = said
+            said = [*said, _answer(f"answer {turn}")]
+            if chance.random() < 0.7:
+                _tell(path, "assistant", "message", said[-1], at + 5)
+                expected = said
+            steps.import_from(path)
+            assert [m.text for m in only(steps).context()] == [m["content"] for m in expected]
+        once.import_from(path)
+        assert [m.text for m in only(once).context()] == [m["content"] for m in expected]
+
+
+def _answer(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
 
 
 @pytest.mark.parametrize("place", [".lynkr/telemetry.db", "data/.lynkr/telemetry.db"])

@@ -142,7 +142,7 @@ class Sessions:
             for each in whole:
                 last = at == len(spoken) - 1
                 yield from walk.take(each, routed.by_answer.get(row["id"]), newest=last)
-        yield from walk.rest()
+        yield from walk.rest(session)
         yield from routed.items()
 
     def _newest(self, session: str) -> str:
@@ -167,6 +167,9 @@ class _Walk:
         self._known: set[str] = set()
         self._prints: dict[bytes, bytes] = {}
         self._tail = rows.ROOT
+        """Behind this item an answer comes."""
+        self._stands = self._newest = rows.ROOT
+        """Where the conversation stands, and the last item of it that was found."""
         self._asking = False
         self._early: dict[bytes, Item] = {}
         """Answers to requests that were deleted, by what they say."""
@@ -186,17 +189,24 @@ class _Walk:
             yield item
         elif row["role"] == "assistant" and row["type"] == "error":
             item = msgspec.structs.replace(item, key=f"error/{row['id']}")
-            placed = msgspec.structs.replace(item, aside=False, after=self._tail)
-            yield placed if self._asking else item
+            if self._asking:
+                item = msgspec.structs.replace(item, aside=False, after=self._tail)
+                self._stands = self._newest = item.key
+            yield item
         elif row["role"] == "assistant" and not self._asking:
             self._early[_print(row["content"])] = item
         else:
             yield self._said(item, _print(row["content"]), past=not newest)
 
-    def rest(self) -> Iterator[Item]:
-        """What no request has: answers whose requests are all gone."""
+    def rest(self, session: str) -> Iterator[Item]:
+        """What no request has: answers whose requests are all gone. And where the newest request
+        was only sent again, the way back to it.
+        """
         for print_, item in self._early.items():
             yield self._said(item, print_, past=False)
+        if self._stands != self._newest:
+            body = database.line({"session_id": session, "back": True})
+            yield Item(f"back/{self._newest}", body, after=self._stands, past=True)
 
     def _said(self, item: Item, print_: bytes, *, past: bool) -> Item:
         """An answer behind what was said last; one that stands there already is kept aside."""
@@ -204,6 +214,7 @@ class _Walk:
         if key in self._known:
             return item
         after, self._tail = self._tail, key
+        self._stands = self._newest = key
         self._known.add(key)
         return msgspec.structs.replace(item, key=key, aside=False, after=after, past=past)
 
@@ -223,6 +234,7 @@ class _Walk:
             told = {name: row[name] for name in row if name != "content"}
             one = {**told, "index": index, "message": database.embedded(text)}
             yield self._said(early or Item(key, _line(one)), print_, past=True)
+        self._stands = self._tail
 
     def _key(self, print_: bytes) -> str:
         return content_id(self._tail.encode() + b"\0" + print_).hex()[:_KEY_HEX]
@@ -266,6 +278,8 @@ class ItemReader(rows.ItemReader):
         if item.aside:
             if "request_id" in value and value.get("answered_by") is None:
                 record.usage = routed_usage(value)
+            return []
+        if value.get("back") is True:
             return []
         message = decode(value)
         if any(isinstance(part, Unknown) and part.type == "message" for part in message.parts):
