@@ -265,6 +265,42 @@ def test_usage_draws_what_was_used_and_tells_the_figures(
     assert web.get("/usage", params={"project": "nowhere"}).status_code == 404
 
 
+def test_the_ledger_s_health_is_shown_and_verified(
+    web: httpx.Client, session: clew.Session, server_url: str
+) -> None:
+    told = web.get("/ledger").text
+    assert "<b>1</b> sessions" in told
+    assert session.id in web.get("/ledger/sizes").text
+    done = web.post("/ledger/verify", headers={"origin": server_url})
+    assert "Whole: 1 sessions, 1 entries" in done.text
+    assert web.post("/ledger/verify").status_code == 403
+
+
+def test_the_audit_log_is_paged_and_filtered(web: httpx.Client, session: clew.Session) -> None:
+    for _ in range(120):
+        session.append({"role": "user", "content": "x"})
+        session.undo()
+    told = web.get("/audit", params={"session": session.id, "action": "undo"}).text
+    assert told.count("<tr><td><time") == 100
+    older = re.search(r'href="(/audit\?[^"]*cursor=[^"]*)">Older', told)
+    assert older is not None
+    rest = web.get(older[1].replace("&amp;", "&")).text
+    assert rest.count("<tr><td><time") == 20
+    assert web.get("/audit", params={"since": "soon"}).status_code == 422
+    assert web.get("/audit", params={"session": "nothing"}).status_code == 404
+
+
+def test_what_an_erasure_would_remove_is_said_and_nothing_is_removed(
+    web: httpx.Client, session: clew.Session
+) -> None:
+    session.branch()
+    told = web.get(f"/sessions/{session.id}/erase").text
+    assert "1 entries would stay" in told
+    both = web.get(f"/sessions/{session.id}/erase", params={"with_branches": "true"}).text
+    assert "2 sessions" in both
+    assert session.history()
+
+
 def test_search_marks_what_it_found_and_escapes_the_rest(
     web: httpx.Client, session: clew.Session
 ) -> None:

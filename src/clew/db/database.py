@@ -119,14 +119,21 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 @cache
 def queries(dialect: str) -> dict[str, str]:
-    """Every named query of a dialect: the shared file, then its overrides."""
+    """Every named query of a dialect: the shared file, then its overrides. Raises `ValueError`
+    for a name that stands twice in one file.
+    """
     folder = Path(__file__).parent / "sql"
     found: dict[str, str] = {}
     for file in ("queries.sql", f"queries.{dialect}.sql"):
         text = (folder / file).read_text(encoding="utf-8")
+        own: dict[str, str] = {}
         for block in text.split("-- name: ")[1:]:
-            name, _, sql = block.partition("\n")
-            found[name.split()[0]] = sql.strip().rstrip(";")
+            head, _, sql = block.partition("\n")
+            name = head.split()[0]
+            if name in own:
+                raise ValueError(f"{file} has two queries called {name}")
+            own[name] = sql.strip().rstrip(";")
+        found |= own
     return found
 
 

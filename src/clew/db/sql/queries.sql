@@ -99,6 +99,13 @@ select s.id, s.forked_seq, s.title, s.created_ms, h.messages from session s
 join head h on h.session = s.key
 where s.project = :project and s.status <> 'erased' and s.forked_session = :id order by s.key;
 
+-- name: session_largest
+-- Which sessions hold the most: bytes that were handed in.
+select s.id, s.title, p.name, count(*), sum(e.bytes) from entry e
+join session s on s.key = e.session join project p on p.key = s.project
+where (cast(:project as bigint) is null or e.project = :project) and s.status <> 'erased'
+group by s.id, s.title, p.name order by 5 desc, 1 limit :limit;
+
 -- name: session_spawned_by
 update session set spawned_by = :spawned_by where key = :session;
 

@@ -54,7 +54,7 @@ async def audit(call: Call) -> wire.Page[AuditRecord]:
         action=query.action,
         since_ms=query.since_ms,
         limit=query.limit + 1,
-        after=None if last is None else _after(*last),
+        after=None if last is None else after(*last),
     )
     return page(
         found,
@@ -63,7 +63,8 @@ async def audit(call: Call) -> wire.Page[AuditRecord]:
     )
 
 
-def _after(time_ms: int, project: str, session: str, number: int) -> AuditRecord:
+def after(time_ms: int, project: str, session: str, number: int) -> AuditRecord:
+    """The record behind which a page begins, as far as its place goes."""
     return AuditRecord(project, session or None, number, time_ms, "", "", {}, "")
 
 

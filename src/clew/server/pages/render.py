@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clew.canonical import parse
 from clew.server.answer import Answer
 from clew.server.pages import assets, markdown, words
-from clew.server.pages.text import picture, pretty, preview
+from clew.server.pages.text import compact, picture, pretty, preview
 
 if TYPE_CHECKING:
     import jinja2
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from clew.server.call import Call
 
 HTML: Final = b"text/html; charset=utf-8"
-PARTS: Final = (("/", "Sessions"), ("/search", "Search"), ("/usage", "Usage"))
+PARTS: Final = (
+    ("/", "Sessions"),
+    ("/search", "Search"),
+    ("/usage", "Usage"),
+    ("/ledger", "Ledger"),
+    ("/audit", "Audit"),
+)
 """The page's parts, as the navigation lists them."""
 
 
@@ -52,6 +58,7 @@ def environment() -> jinja2.Environment:
         "markdown": markdown.rendered,
         "preview": preview,
         "json": pretty,
+        "compact": compact,
         "picture": picture,
     }
     found.globals |= {"asset": assets.url, "parts": PARTS, "names": NAMES}

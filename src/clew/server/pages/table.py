@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from clew.access import Scope
-from clew.server.pages import assets, going, login, search, session, sessions, timeline, usage
+from clew.server.pages import (
+    assets,
+    going,
+    health,
+    login,
+    search,
+    session,
+    sessions,
+    timeline,
+    usage,
+)
 from clew.server.routes import OPEN, PAGE, Handler, Method, Route
 
 if TYPE_CHECKING:
@@ -48,6 +58,11 @@ PAGES: tuple[Route, ...] = (
     _page("/sessions/{session}/diff", READ, going.diff, "Two of its places side by side.", going.DiffQuery),
     _page("/search", READ, search.shown, "Search over everything.", search.Query),
     _page("/usage", Scope.TRACE_READ, usage.shown, "Tokens, cost, tool time and failures.", usage.Query),
+    _page("/ledger", Scope.TRACE_READ, health.shown, "The ledger: counts, room, verification."),
+    _page("/ledger/sizes", Scope.TRACE_READ, health.sizes, "The largest sessions."),
+    _do("POST", "/ledger/verify", Scope.ADMIN, health.verified, "Verify the ledger."),
+    _page("/audit", Scope.AUDIT_READ, health.audit, "Who did what.", health.AuditQuery),
+    _page("/sessions/{session}/erase", Scope.SESSION_DELETE, health.erasing, "What erasing it would remove.", health.EraseQuery),
     _page("/login", OPEN, login.form, "Where an access token is asked for.", Next),
     _do("POST", "/login", READ, login.enter, "Come in with an access token."),
     _do("POST", "/logout", OPEN, login.leave, "Forget the token."),

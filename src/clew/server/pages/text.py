@@ -51,6 +51,11 @@ def pretty(value: JSON) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
+def compact(value: JSON) -> str:
+    """JSON on one line."""
+    return plain(msgspec.json.encode(value).decode())
+
+
 def picture(part: Image) -> str | None:
     """The address of a picture that the conversation holds, for formats that run nothing; `None`
     for any other: it is not fetched.
