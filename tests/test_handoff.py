@@ -112,9 +112,10 @@ def test_what_is_kept_and_lost_is_told_before_anything_is_written(
     assert done.calls["quoted"] == 1
     assert done.quoted == {"Divine": 1}
     assert done.calls["mapped"] == 2
-    lost = {loss.what.partition(":")[0]: loss.count for loss in done.losses}
-    assert lost["text that the old agent put in"] == 1
-    assert lost["reasoning"] == 1
+    gone = {loss.what.partition(":")[0]: loss.count for loss in done.losses}
+    assert gone["text that the old agent put in"] == 1
+    assert gone["reasoning"] == 1
+    assert not any("nobody typed" in what for what in gone), "quotations are ours"
     for file in done.files:
         raw = file.path.read_bytes()
         assert len(raw) == file.bytes
@@ -260,6 +261,25 @@ def test_where_no_turn_fits_the_briefing_is_the_prompt(ledger: clew.Ledger, tmp_
     assert any("less would leave nothing" in note for note in tight.notes)
 
 
+def test_a_cut_within_a_turn_has_the_briefing_as_its_prompt(
+    ledger: clew.Ledger, tmp_path: Path
+) -> None:
+    session = ledger.create(agent="some-agent")
+    session.append(ask("Write a book."))
+    for chapter in range(20):
+        session.append(answer(uses(f"t{chapter}", "Bash", command=f"write {chapter}")))
+        session.append(gives(f"t{chapter}", "word " * 200))
+    done = ledger.handoff(session.id, "codex", root=tmp_path, cwd="/srv", max_tokens=3000)
+    assert (done.turns, done.summary) == (1, "briefing")
+    assert done.messages > 6
+    assert done.tokens <= 3000
+    rows = [json.loads(line) for line in done.files[0].path.read_text().splitlines()]
+    assert not [row for row in rows if row["type"] == "compacted"]
+    prompts = [r["payload"] for r in rows if r["payload"].get("type") == "user_message"]
+    assert len(prompts) == 1
+    assert "Write a book." in prompts[0]["message"]
+
+
 @pytest.mark.parametrize("to", AGENTS)
 def test_the_sessions_own_summary_leads(ledger: clew.Ledger, tmp_path: Path, to: str) -> None:
     session = filled(ledger)
@@ -307,6 +327,51 @@ def test_wherever_it_is_cut_every_call_has_its_result(
     assert any(message.role == "user" and not message.meta for message in messages)
 
 
+def one(*_anything: Message) -> int:
+    return 1
+
+
+def made(*messages: Message, **facts: Any) -> Conversation:
+    known: dict[str, Any] = {"session": "0" * 32, "at": "root", "agent": "some-agent"}
+    return Conversation(messages=messages, **(known | facts))
+
+
+def test_answers_that_follow_one_another_are_one() -> None:
+    """Codex records the words and each call of an answer by themselves."""
+    call = ToolCall("c1", "exec_command", '{"cmd":"date"}')
+    found = made(
+        Message("user", (Text("Go."),)),
+        Message("assistant", (Text("I look."),)),
+        Message("assistant", (call,)),
+        Message("tool", (ToolResult("c1", (Text("Thu"),)),)),
+        agent="codex",
+    )
+    other = adapt(found, "pi", keep=None, max_tokens=None, count=one).conversation.messages
+    same = adapt(found, "codex", keep=None, max_tokens=None, count=one).conversation.messages
+    assert [len(m.parts) for m in other if m.role == "assistant"] == [2]
+    assert [len(m.parts) for m in same if m.role == "assistant"] == [1, 1]
+
+
+def test_a_summary_is_kept_though_nobody_typed_it() -> None:
+    found = made(
+        Message("user", (Text("So far: much."),), summary=True, meta=True),
+        Message("user", (Text("Go on."),)),
+    )
+    adapted = adapt(found, "pi", keep=None, max_tokens=None, count=one)
+    assert adapted.summary == "compaction"
+    assert "So far: much." in adapted.conversation.messages[0].text
+
+
+def test_what_was_used_often_is_counted_and_stands_last() -> None:
+    calls = [
+        ToolCall(f"c{n}", "Read", json.dumps({"file_path": path}))
+        for n, path in enumerate(["/a", "/b", "/a"])
+    ]
+    results = tuple(ToolResult(call.id, (Text("x"),)) for call in calls)
+    said = made(Message("assistant", tuple(calls)), Message("tool", results))
+    assert "- `/b`: read 1×\n- `/a`: read 2×" in briefing(said, said.messages)
+
+
 def test_a_folder_that_is_not_here_is_told(ledger: clew.Ledger, tmp_path: Path) -> None:
     session = filled(ledger)
     here = ledger.handoff(session.id, "pi", root=tmp_path / "a", cwd=str(tmp_path))
@@ -328,6 +393,14 @@ def test_what_is_not_understood_is_left_out(ledger: clew.Ledger, tmp_path: Path)
 SHELL = ToolCall("c", "Bash", '{"command":"make","description":"build"}')
 READ = ToolCall("c", "Read", '{"file_path":"/a.py","offset":3,"limit":2}')
 EDIT = ToolCall("c", "Edit", '{"file_path":"/a.py","old_string":"x\\ny","new_string":"z"}')
+PAIRS = [{"old_string": "a", "new_string": "b"}, {"old_string": "c", "new_string": "d"}]
+MANY = ToolCall("c", "MultiEdit", json.dumps({"file_path": "/a.py", "edits": PAIRS}))
+MANY_SAID = {
+    "path": "/a.py",
+    "edits": [{"oldText": "a", "newText": "b"}, {"oldText": "c", "newText": "d"}],
+}
+EVERY = [PAIRS[0], {**PAIRS[1], "replace_all": True}]
+MIXED = ToolCall("c", "MultiEdit", json.dumps({"file_path": "/a.py", "edits": EVERY}))
 WRITE = ToolCall("c", "write_file", '{"file_path":"a.py","content":"one\\ntwo"}')
 ARGV = ToolCall("c", "shell", '{"command":["bash","-lc","make -j2"],"workdir":"/w"}')
 PATCH = ToolCall("c", "apply_patch", json.dumps("*** Begin Patch\n*** End Patch"))
@@ -377,6 +450,10 @@ FETCH = ToolCall("c", "webfetch", '{"url":"https://example.org","format":"text"}
             "write_todos",
             {"todos": [{"description": "rest", "status": "pending"}]},
         ),
+        (MANY, "pi", "edit", MANY_SAID),
+        (MANY, "claude-code", None, None),
+        (MIXED, "pi", None, None),
+        (MIXED, "claude-code", None, None),
         (GREP, "opencode", "grep", {"pattern": "x", "path": "/w", "include": "*.py"}),
         (GREP, "pi", None, None),
         (FETCH, "claude-code", None, None),

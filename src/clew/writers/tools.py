@@ -49,7 +49,7 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """Replace texts in a file, each once or, with `every`, wherever it stands."""
+    """Replace texts in a file, each once or, with `every`, one of them wherever it stands."""
 
     path: str
     changes: tuple[tuple[str, str], ...]
@@ -179,8 +179,6 @@ def _edit(given: Arguments) -> Use | None:
     each_every = any(
         isinstance(one, dict) and one.get("replace_all") is True for one in base.as_list(listed)
     )
-    if each_every and len(changes) > 1:
-        return None
     return Edit(path, tuple(change for change in changes if change), every or each_every)
 
 
