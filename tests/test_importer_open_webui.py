@@ -223,6 +223,19 @@ def test_what_is_no_message_and_what_is_no_chat_is_kept(tmp_path: Path) -> None:
         assert said(ledger, "c-circle") == ["three"]
 
 
+def test_the_copy_of_a_shared_chat_is_read_when_the_chat_is_gone(path: Path) -> None:
+    keep(path, "2", ask("1", None, "one"), answer("2", "1", "two", usage={"prompt_tokens": 7}))
+    copy = "insert into chat (id, user_id, title, chat, created_at, updated_at) "
+    run(path, copy + "select 's', 'shared-c', title, chat, 9, 9 from chat")
+    with memory_ledger() as ledger:
+        ledger.import_from(path)
+        assert len(ledger.sessions(limit=9)) == 1
+        run(path, "delete from chat where id = 'c'")
+        ledger.import_from(path)
+        assert said(ledger, "s") == ["one", "two"]
+        assert [row.calls for row in ledger.usage()] == [1]
+
+
 def test_clones_that_name_each_other_are_read(path: Path) -> None:
     keep(path, "1", ask("1", None, "one"))
     run(

@@ -9,6 +9,8 @@ from clew.importers.claude_records import TITLE_CHARS_MAX
 if TYPE_CHECKING:
     from clew.model import JSON, Record
 
+COUNT_MAX = 2**53
+
 
 def set_title(record: Record, title: str | None, rank: int) -> None:
     """Let a record give its session a title, on one line and not too long; no words, no title."""
@@ -20,10 +22,12 @@ def set_title(record: Record, title: str | None, rank: int) -> None:
 
 
 def count(value: JSON, *keys: str) -> int:
-    """The first count above zero under the keys of an object; 0 when there is none."""
+    """The first count above zero under the keys of an object; 0 when there is none, or one that
+    nothing can have counted.
+    """
     if isinstance(value, dict):
         for key in keys:
             found = value.get(key)
-            if type(found) is int and found > 0:
+            if type(found) is int and 0 < found < COUNT_MAX:
                 return found
     return 0

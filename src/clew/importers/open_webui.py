@@ -52,6 +52,8 @@ formats: tuple[str, ...] = (FORMAT, RESULTS, REST, SUMMARY)
 NEEDED: Final = {"chat": ("id", "user_id", "title", "chat", "created_at", "updated_at")}
 _TABLES = (*NEEDED, "chat_message")
 ABOUT: Final = ":chat"
+_SHARED: Final = "shared-"
+"""How the owner of a shared chat's copy begins; the chat's id follows."""
 RANK_PROMPT, RANK_TITLE = 1, 2
 QUIET_S: Final = 60
 """An answer that was not ended, in a chat that was not touched for so long, never will be."""
@@ -103,10 +105,13 @@ class Chats:
         self._ids: dict[str, tuple[int, str | None, frozenset[str]]] = {}
 
     def threads(self) -> list[Thread]:
-        """See `Look.threads`. A clone is made later than its original."""
+        """See `Look.threads`. A clone is made later than its original. What a chat looked like
+        when it was shared is one only when the chat is gone.
+        """
         chats = self._database.rows(
             "select id, title, created_at, updated_at, length(chat) as size from chat "
-            "order by created_at, id"
+            "where user_id is null or user_id not like 'shared-%' "
+            "or substr(user_id, 8) not in (select id from chat) order by created_at, id"
         )
         written: dict[str, str] = {}
         if self._rows:
@@ -183,13 +188,18 @@ class Chats:
 
 
 def _original(chat: Chat) -> str | None:
+    """The chat that a clone, or what was shared, was made from."""
+    owner = chat.facts.get("user_id")
+    if isinstance(owner, str) and owner.startswith(_SHARED):
+        return owner.removeprefix(_SHARED)
     told = chat.facts["chat"].get("originalChatId")
     value = open_webui_tree.plain(told)
     return value if isinstance(value, str) and value != chat.facts.get("id") else None
 
 
 def _seconds(stamp: object) -> int:
-    if not isinstance(stamp, int):
+    """A time in seconds; 0 where there is none."""
+    if not isinstance(stamp, int) or not 0 < stamp < 10**14:
         return 0
     return stamp // 1000 if stamp >= 10**11 else stamp
 

@@ -233,7 +233,8 @@ def _said(value: dict[str, JSON]) -> Iterator[Part]:
 def _item(item: JSON) -> tuple[Part, ...]:
     """An item of the Responses API; other programs' items (`open_webui:…`) stay raw."""
     try:
-        parts = openai_responses.decode(item).parts
+        named = isinstance(item, dict) and text(item, "type") is not None
+        parts = openai_responses.decode(item).parts if named else (unknown(item),)
     except Invalid:
         parts = (unknown(item),)
     return tuple(part for part in parts if part not in (Text(""), Thinking()))

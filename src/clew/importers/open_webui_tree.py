@@ -14,7 +14,7 @@ import msgspec
 from clew.canonical import canonical, mark_halves, parse
 from clew.importers import database
 from clew.importers.claude_records import text
-from clew.shapes.base import compact
+from clew.shapes.base import as_list, compact
 
 _ROW_NAMES: Final = {
     "role": "role",
@@ -133,7 +133,7 @@ def _flat(told: msgspec.Raw | None) -> dict[str, Node]:
         raws = msgspec.json.decode(bytes(told or b"[]"), type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = plain(told)
-        raws = [msgspec.Raw(compact(each).encode()) for each in value or []]
+        raws = [msgspec.Raw(compact(each).encode()) for each in as_list(value)]
     found: dict[str, Node] = {}
     before: str | None = None
     for number, raw in enumerate(raws):

@@ -85,6 +85,6 @@ def _print(stored: Stored) -> bytes:
     said = [
         [part.get("type"), text(part, "text"), text(part, "callID"), text(part, "tool")]
         for part in parts_of(value)
-        if part.get("type") in _TELLING
+        if text(part, "type") in _TELLING
     ]
     return content_id(canonical([role_of(info), created(info), said]))

@@ -11,6 +11,7 @@ from clew.importers.facts import count, set_title
 from clew.importers.opencode_records import (
     FORMAT,
     RESULTS,
+    TIME_MS_MAX,
     answered,
     classify,
     compaction_asked,
@@ -131,7 +132,8 @@ class SessionReader(rows.ItemReader):
         times = told.get("time")
         made = count(told, "time_created") or count(times, "created")
         updated = count(told, "time_updated") or count(times, "updated")
-        record.time_ms = (updated if "about" in self.facts else made) or None
+        stamp = updated if "about" in self.facts else made
+        record.time_ms = stamp if 0 < stamp < TIME_MS_MAX else None
         self.facts["about"] = True
         title = text(told, "title")
         if title is not None and not _UNTITLED.match(title):

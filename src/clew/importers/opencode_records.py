@@ -44,6 +44,9 @@ FORMAT: Final = "opencode"
 RESULTS: Final = "opencode.results"
 """The results alone that stand in an answer's record, or in a part of one."""
 
+TIME_MS_MAX: Final = 10**14
+"""No message is so late: it is another kind of number."""
+
 _ENDED: Final = frozenset({"completed", "error", "success"})
 _RUNNING: Final = frozenset({"pending", "running"})
 _INLINED: Final = frozenset({"text/plain", "application/x-directory"})
@@ -107,7 +110,8 @@ def role_of(info: dict[str, JSON]) -> str | None:
 
 def created(info: dict[str, JSON]) -> int | None:
     """When the message was begun, in Unix milliseconds."""
-    return count(info.get("time"), "created") or None
+    found = count(info.get("time"), "created")
+    return found if 0 < found < TIME_MS_MAX else None
 
 
 def completed(info: dict[str, JSON]) -> bool:
@@ -284,7 +288,7 @@ def decode_results(record: JSON) -> Message:
 def _asked(value: dict[str, JSON]) -> Iterator[Part]:
     """What a prompt tells the model."""
     for part in parts_of(value):
-        kind = part.get("type")
+        kind = text(part, "type")
         if kind == "text":
             words = text(part, "text")
             if words is not None and part.get("ignored") is not True:
@@ -300,7 +304,7 @@ def _asked(value: dict[str, JSON]) -> Iterator[Part]:
 
 def _answer(part: dict[str, JSON]) -> Iterator[Part]:
     """What one part of an answer says."""
-    kind = part.get("type")
+    kind = text(part, "type")
     if kind == "text":
         words = text(part, "text")
         if words is not None:
