@@ -78,6 +78,15 @@ def test_what_the_router_knew_stands_beside_each_answer(routed: clew.Session) ->
     )
 
 
+def test_a_row_without_tokens_goes_with_the_answer_that_comes_in_its_time(tmp_path: Path) -> None:
+    path = made(GOLDEN / "routed.sql", tmp_path)
+    run(path, "update routing_telemetry set input_tokens = null, output_tokens = null")
+    with memory_ledger() as ledger:
+        ledger.import_from(path)
+        told = [e.data.get("telemetry", {}).get("request_id") for e in answers(only(ledger))]
+        assert told == ["req_1", "req_2", "req_3", None, "req_5"]
+
+
 def test_provider_and_cost_are_the_routers_and_a_failure_costs_nothing(
     routed: clew.Session,
 ) -> None:

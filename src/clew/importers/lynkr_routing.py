@@ -1,9 +1,9 @@
 """Lynkr's routing: what its router knew of each call, in a database of its own.
 
 The two databases have no id in common. A row goes with the answer that has its tokens, else
-with the failure that has its status, else with the nearest answer behind it that tells no tokens.
-One that goes with none (its answer was streamed, which the program does not keep) counts for
-itself.
+with the failure that has its status, else with the nearest answer that comes when the row says and
+does not tell another number of tokens. One that goes with none (its answer was streamed, which the
+program does not keep) counts for itself.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ _TEXTS: Final = ("request_text", "response_text")
 _JSON: Final = ("candidates", "cache_decision")
 LATE_MS: Final = 10 * 60_000
 """A row this much older than an answer is not of it: the router waits no longer for one."""
+SLACK_MS: Final = 1_000
+"""The program is done with an answer so much later, at most, than its provider."""
 NEAR: Final = 64
+"""So many answers before and behind a row are looked at."""
 
 
 def beside(path: Path, held: ExitStack) -> Routing:
@@ -176,10 +179,14 @@ def _same_failure(row: dict[str, Any], answer: dict[str, Any]) -> bool:
 
 
 def _behind(row: dict[str, Any], answer: dict[str, Any]) -> bool:
-    """An answer without tokens of its own that comes behind the row, as good as the row does."""
+    """An answer that comes when the row says it does, and says nothing against it."""
     failed = row.get("error_type") is not None
-    fits = (answer["type"] == "error") == failed and _tokens(answer) == (None, None)
-    return fits and 0 <= _gap(row, answer) <= LATE_MS
+    if (answer["type"] == "error") != failed:
+        return False
+    told, took = (row.get("output_tokens"), _tokens(answer)[1]), row.get("latency_ms")
+    fits = None in told or told[0] == told[1]
+    wait = took + SLACK_MS if type(took) is int and took >= 0 else LATE_MS
+    return fits and 0 <= _gap(row, answer) <= min(wait, LATE_MS)
 
 
 def _tokens(answer: dict[str, Any]) -> tuple[Any, Any]:
