@@ -22,7 +22,7 @@ from clew.conversing import conversation
 from clew.handoff import MARKDOWN, HandedOff
 from clew.model import Message, Text, ToolCall, ToolResult
 from clew.writers import WRITERS, lost
-from clew.writers.adapting import QUOTED, adapt
+from clew.writers.adapting import PATCHES, QUOTED, adapt
 from clew.writers.base import Conversation
 from clew.writers.briefing import briefing
 from clew.writers.quoting import fenced, inline
@@ -115,6 +115,7 @@ def test_what_is_kept_and_lost_is_told_before_anything_is_written(
     gone = {loss.what.partition(":")[0]: loss.count for loss in done.losses}
     assert gone["text that the old agent put in"] == 1
     assert gone["reasoning"] == 1
+    assert gone.get(PATCHES, 0) == (1 if to == "codex" else 0)
     assert not any("nobody typed" in what for what in gone), "quotations are ours"
     for file in done.files:
         raw = file.path.read_bytes()
