@@ -15,6 +15,7 @@ import pytest
 import clew
 from clew.importers import opencode
 from clew.model import Kind
+from clew.watching import Watcher
 from importer_kit import memory_ledger
 from store_kit import StorePromises, everything, made, run, statements
 
@@ -447,3 +448,24 @@ def test_the_files_of_earlier_versions_read_whole() -> None:
         assert all(
             entry.kind is not Kind.UNKNOWN for entry in session(ledger, "ses_test").entries()
         )
+
+
+def test_a_watcher_keeps_up_with_the_database_and_the_files(tmp_path: Path, path: Path) -> None:
+    tree = tmp_path / "storage"
+    shutil.copytree(GOLDEN / "storage", tree)
+    say(path, "m1", "user", words("Go."))
+    with memory_ledger() as ledger:
+        watcher = Watcher(ledger, [tmp_path], ["opencode"])
+        assert len(watcher.round().changes) == 3
+        assert watcher.round().changes == []
+        say(path, "m2", "assistant", words("Gone."))
+        part = tree / "part" / "msg_63" / "prt_64.json"
+        part.write_text(part.read_text("utf-8").replace("Dried.", "Dried!"), encoding="utf-8")
+        watcher.round()
+        assert said(ledger, "ses_1") == ["Go.", "Gone."]
+        assert said(ledger, "ses_files")[-1] == "Dried!"
+        again = Watcher(ledger, [tmp_path], ["opencode"])
+        assert again.round().changes == []
+        say(path, "m3", "user", words("And?"))
+        again.round()
+        assert said(ledger, "ses_1")[-1] == "And?"
