@@ -116,6 +116,34 @@ def test_without_hard_links_a_file_is_not_replaced_either(
     assert tree(tmp_path / "new") == tree(claude)
 
 
+@pytest.mark.parametrize("faster", ["the same", "another"])
+def test_whoever_is_faster_keeps_the_name(
+    ledger: clew.Ledger,
+    claude: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    faster: str,
+) -> None:
+    link = os.link
+
+    def late(aside: Path, path: Path) -> None:
+        if path.name == f"{MAIN}.jsonl":
+            path.write_bytes(aside.read_bytes() if faster == "the same" else b"theirs\n")
+        link(aside, path)
+
+    monkeypatch.setattr(os, "link", late)
+    ledger.import_from(claude)
+    session = imported(ledger, f"claude-code:{MAIN}")
+    if faster == "the same":
+        done = ledger.restore_file(session, "claude-code", root=tmp_path / "new")
+        assert sorted(file.state for file in done.files) == ["new", "new", "new", "there"]
+    else:
+        with pytest.raises(clew.Conflict, match="something else"):
+            ledger.restore_file(session, "claude-code", root=tmp_path / "new")
+        assert next((tmp_path / "new").rglob(f"{MAIN}.jsonl")).read_bytes() == b"theirs\n"
+    assert not list((tmp_path / "new").rglob("*.partial"))
+
+
 def test_two_at_once_give_one_whole_file(ledger: clew.Ledger, claude: Path, tmp_path: Path) -> None:
     ledger.import_from(claude)
     session = imported(ledger, f"claude-code:{MAIN}")
