@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,61 @@ def _grown(path: Path, turns: int, first: str = "word 0") -> None:
             msgspec.msgpack.encode(state),
         )
         parent = step
+
+
+def _change(chance: random.Random, held: list[dict[str, Any]], step: int) -> list[dict[str, Any]]:
+    """What a node, or a person, makes of the messages of a step."""
+    fresh = {"content": f"word {step}", "type": "human", "id": f"m{step}"}
+    match chance.choice(["say", "say", "say", "edit", "drop", "shift", "sum", "pop", "clear"]):
+        case "edit" if held:
+            at = chance.randrange(len(held))
+            return [*held[:at], {**held[at], "content": f"edited {step}"}, *held[at + 1 :]]
+        case "drop" if held:
+            at = chance.randrange(len(held))
+            return [*held[:at], *held[at + 1 :]]
+        case "shift":
+            return [*held[chance.randint(0, len(held)) :], fresh]
+        case "sum" if held:
+            return [fresh, *held[-chance.randint(1, 3) :]]
+        case "pop":
+            return held[: chance.randint(0, len(held))]
+        case "clear" if chance.random() < 0.3:
+            return []
+        case _:
+            return [*held, fresh]
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_in_whatever_steps_a_thread_says_what_its_newest_step_holds(
+    ledger: clew.Ledger, tmp_path: Path, seed: int
+) -> None:
+    """Said, edited, dropped, summed up, taken back, forked: at every look, and at once."""
+    path, chance = tmp_path / "steps.db", random.Random(seed)
+    for statement in statements(GOLDEN / "steps.sql")[:2]:
+        run(path, statement)
+    states: dict[str | None, list[dict[str, Any]]] = {None: []}
+    parent: str | None = None
+    for step in range(16):
+        held = _change(chance, states[parent], step)
+        name = f"1f0b{step:04x}-0000-6000-8000-000000000000"
+        told = [
+            msgspec.msgpack.Ext(5, msgspec.msgpack.encode(["langchain_core", "Message", one, ""]))
+            for one in held
+        ]
+        run(
+            path,
+            "insert into checkpoints values ('any', '', ?, ?, 'msgpack', ?, '{}')",
+            name,
+            parent,
+            msgspec.msgpack.encode({"channel_values": {"messages": told}}),
+        )
+        states[name] = held
+        parent = name if chance.random() < 0.8 else chance.choice([*states])
+        ledger.import_from(path)
+        assert texts(of(ledger, "any@")) == [one["content"] for one in held], step
+    with memory_ledger() as once:
+        once.import_from(path)
+        assert texts(of(once, "any@")) == [one["content"] for one in held]
 
 
 def test_what_is_kept_grows_with_the_words_and_not_with_the_steps_before(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ class Steps:
         try:
             value = self._unpack.value(row["type"], row["checkpoint"])
             if not isinstance(value, dict):
-                raise Unread("no object")
+                raise Unread("a step that is no object")
         except Unread as error:
             raw = row["checkpoint"]
             kept = held(raw) if isinstance(raw, bytes) else raw
