@@ -23,7 +23,7 @@ class Giving:
         root: str | os.PathLike[str] | None = None,
         dry_run: bool = False,
     ) -> Restored:
-        """Put a session where an agent (`claude-code`, `codex`, `pi`, `opencode`) looks for its
+        """Put a session where an agent (a name in `clew.writers.WRITERS`) looks for its
         own: byte for byte, with the sessions it needs, where it came from there and nothing was
         added here; else written in that agent's format, with a list of what could not be said.
 

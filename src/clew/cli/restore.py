@@ -28,7 +28,7 @@ _STATES = {
 @click.command("restore-file")
 @setup
 @click.argument("session")
-@click.option("--to", "agent", required=True, type=click.Choice(AGENTS), help="Whose session.")
+@click.option("--to", "agent", required=True, type=click.Choice(AGENTS), help="Who shall have it.")
 @click.option(
     "-o", "--output", "folder", metavar="FOLDER", help="Instead of the agent's own folder."
 )
