@@ -324,12 +324,9 @@ class Conversations:
                 payload["text"] = row["text"]
             if "text_ref" in payload:
                 payload["text"] = self._resolved(payload["text_ref"])
-            attachments = self._attachments("part_attachments", "part_id", row["id"])
-            if attachments:
-                one = row["type"] == "attachment"
-                payload["attachment" if one else "attachments"] = (
-                    attachments[0] if one else attachments
-                )
+            for key in {"attachment", "attachments"} & payload.keys():
+                found = self._attachments("part_attachments", "part_id", row["id"])
+                payload[key] = found if key == "attachments" else next(iter(found), payload[key])
             parts.append(payload)
         said = {**message, "parts": parts}
         said["provider_metadata"] = database.embedded(said.get("provider_metadata"))
