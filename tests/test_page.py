@@ -112,6 +112,42 @@ def test_only_the_way_in_is_open() -> None:
     assert {path for path in open_ if not path.startswith("/static/")} == {"/login", "/logout"}
 
 
+def test_the_list_is_filtered_and_goes_on(web: httpx.Client, server_url: str) -> None:
+    with clew.open(server_url) as ledger:
+        for number in range(45):
+            ledger.create(agent="walker").append({"role": "user", "content": f"walk {number}"})
+        wrong = ledger.create(agent="faller")
+        with (
+            pytest.raises(OSError, match="slip"),
+            wrong.turn({"role": "user", "content": "jump"}) as turn,
+            turn.tool("leg", {}),
+        ):
+            raise OSError("slip")
+        full = ledger.create(agent="packer")
+        for text in ("pack", "shirts", "shoes"):
+            full.append({"role": "user", "content": text})
+        full.compact(summary="packed", keep_tokens=0)
+        full.label("The big trunk")
+    first = web.get("/", params={"agent": "walker"}).text
+    assert first.count('class="session"') == 40
+    rest = re.search(r'hx-get="(/\?[^"]+)"', first)
+    assert rest is not None
+    assert web.get(rest[1].replace("&amp;", "&")).text.count('class="session"') == 5
+    for query, found in (
+        ({"failed": "true"}, "faller"),
+        ({"compacted": "true"}, "packer"),
+        ({"q": "big TRUNK"}, "packer"),
+    ):
+        page = web.get("/", params=query).text
+        assert page.count('class="session"') == 1, query
+        assert found in page
+    assert "1 error" in web.get("/", params={"failed": "true"}).text
+    assert "No session" in web.get("/", params={"model": "none-such"}).text
+    palette = web.get("/palette", params={"q": "trunk"}).text
+    assert "The big trunk" in palette
+    assert "/search?q=trunk" in palette
+
+
 # --- a session and search ------------------------------------------------------------------
 
 
@@ -224,7 +260,7 @@ def test_what_going_back_would_bring_about_is_said_before(
     session.append(_call("c1"))
     session.append(_result("c1", "done"))
     told = web.get(f"/sessions/{session.id}/going", params={"at": str(keep.position)}).text
-    assert "2 messages behind it leave the path" in told
+    assert "2 messages behind it would leave the path" in told
     assert '<span class="badge">Edit</span>' in told
     last = web.get(f"/sessions/{session.id}/going", params={"at": str(session.head)}).text
     assert "stands here already" in last
@@ -272,7 +308,7 @@ def test_the_ledger_s_health_is_shown_and_verified(
     assert "<b>1</b> sessions" in told
     assert session.id in web.get("/ledger/sizes").text
     done = web.post("/ledger/verify", headers={"origin": server_url})
-    assert "Whole: 1 sessions, 1 entries" in done.text
+    assert "Whole: 1 session, 1 entry" in done.text
     assert web.post("/ledger/verify").status_code == 403
 
 
@@ -295,7 +331,7 @@ def test_what_an_erasure_would_remove_is_said_and_nothing_is_removed(
 ) -> None:
     session.branch()
     told = web.get(f"/sessions/{session.id}/erase").text
-    assert "1 entries would stay" in told
+    assert "1 entry would stay: shared with 1 other session" in told
     both = web.get(f"/sessions/{session.id}/erase", params={"with_branches": "true"}).text
     assert "2 sessions" in both
     assert session.history()

@@ -106,6 +106,39 @@ join session s on s.key = e.session join project p on p.key = s.project
 where (cast(:project as bigint) is null or e.project = :project) and s.status <> 'erased'
 group by s.id, s.title, p.name order by 5 desc, 1 limit :limit;
 
+-- name: session_find
+-- Sessions as a person looks for them: those that run first, then the newest.
+select s.id, exists(select 1 from span r where r.session = s.key
+    and r.status in ('running', 'waiting')) as runs
+from head h join session s on s.key = h.session
+where (cast(:project as bigint) is null or s.project = :project)
+    and (cast(:status as text) is null or s.status = :status)
+    and (cast(:agent as text) is null or s.agent = :agent)
+    and (cast(:words as text) is null or lower(s.title) like :words)
+    and (cast(:since_ms as bigint) is null or h.updated_ms >= :since_ms)
+    and (:spawned = 1 or s.spawned_by is null) and s.status <> 'erased'
+    and (cast(:model as text) is null or exists(select 1 from usage u
+        where u.session = s.key and u.model = :model))
+    and (:failed = 0 or exists(select 1 from span f where f.session = s.key
+        and f.status in ('error', 'timeout', 'abandoned')))
+    and (:compacted = 0 or exists(select 1 from entry e where e.session = s.key
+        and e.kind = 'compaction' and e.kind in ('compaction', 'config', 'label', 'repair', 'snapshot')))
+order by runs desc, h.updated_ms desc, h.session desc limit :limit offset :skip;
+
+-- name: session_card
+-- What a list tells of one session beside what it is.
+select h.turn,
+    (select count(*) from span t where t.session = :session and t.kind = 'tool'),
+    (select count(*) from span f where f.session = :session and f.kind <> 'turn'
+        and f.status in ('error', 'timeout', 'abandoned')),
+    (select count(*) from session b where b.project = s.project and b.forked_session = s.id),
+    (select count(*) from checkpoint c where c.session = :session),
+    (select coalesce(sum(u.input + u.cache_read + u.cache_write), 0) from usage u
+        where u.session = :session),
+    (select coalesce(sum(u.output), 0) from usage u where u.session = :session),
+    (select sum(u.cost) from usage u where u.session = :session)
+from head h join session s on s.key = h.session where h.session = :session;
+
 -- name: session_spawned_by
 update session set spawned_by = :spawned_by where key = :session;
 

@@ -23,6 +23,15 @@ def exact(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def plural(number: int, noun: str) -> str:
+    """`1 branch`, `2 branches`, `1,200 entries`."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{number:,} {noun[:-1]}ies"
+    return f"{number:,} {noun}{'es' if noun.endswith(('ch', 's', 'sh', 'x')) else 's'}"
+
+
 def cost(dollars: float | None) -> str:
     """`$0.0042`, `$1.27`; nothing where the price is not known."""
     if dollars is None:
@@ -92,6 +101,6 @@ def _moment(time_ms: int) -> datetime:
 
 FILTERS: Final = {
     each.__name__: each
-    for each in (count, exact, cost, duration, ago, date, moment, clock, iso, size)
+    for each in (count, exact, plural, cost, duration, ago, date, moment, clock, iso, size)
 }
 """All of them, under their names, for the templates."""
