@@ -2,8 +2,8 @@
 
 Sources: Claude Code's settings (`cleanupPeriodDays`, 30 by default, by a file's last change);
 Gemini CLI's (`general.sessionRetention`: `enabled`, `maxAge`, 30 days by default); OpenClaw's
-(`session.maintenance`: `mode`, `pruneAfter`, 30 days). Codex, pi and OpenCode keep their histories.
-Of the others no rule is known.
+(`session.maintenance`: `mode`, `pruneAfter`, 30 days). Codex, llm, pi and OpenCode keep their
+histories. Of the others no rule is known.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from clew.model import JSON
 
-KEEPS: Final = frozenset({"codex", "pi", "opencode"})
+KEEPS: Final = frozenset({"codex", "llm", "pi", "opencode"})
 """Agents that delete no history by themselves."""
 
 DAYS_BY_DEFAULT: Final = 30.0
