@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import zstandard
 
 import clew
 from clew.importers import flynn
@@ -84,6 +87,45 @@ def test_what_has_no_readable_payload_is_kept_with_the_reason(runs: clew.Ledger)
     entries = list(named(runs, "01K0RUN0000000000000000001").entries())
     unread = [entry.meta["note"] for entry in entries if entry.kind is Kind.UNKNOWN]
     assert unread == ["its payload is no event", flynn.MOVED]
+
+
+def _sealed(path: Path, packed: Callable[[bytes], bytes]) -> None:
+    warm = path.with_name(path.name + ".warm")
+    run(warm, "create table warm_blobs (content_id text primary key, body blob, size integer)")
+    with closing(sqlite3.connect(path)) as hot:
+        moved = hot.execute("select content_id, body from blobs").fetchall()
+    for content_id, body in moved:
+        run(warm, "insert into warm_blobs values (?, ?, 0)", content_id, packed(body.encode()))
+    run(path, "delete from blobs")
+
+
+def test_the_payloads_of_a_sealed_run_are_read_where_they_were_moved(tmp_path: Path) -> None:
+    path = made(GOLDEN / "runs.sql", tmp_path)
+    _sealed(path, zstandard.compress)
+    with memory_ledger() as ledger:
+        ledger.import_from(path)
+        measured = named(ledger, "0001").context()[2]
+        assert measured.tool_results[0].text == "11\n" * 40
+
+
+@pytest.mark.parametrize("harm", [lambda body: body, lambda body: zstandard.compress(body + b"!")])
+def test_a_payload_that_is_not_what_its_name_says_is_not_read(
+    tmp_path: Path, harm: Callable[[bytes], bytes]
+) -> None:
+    path = made(GOLDEN / "runs.sql", tmp_path)
+    _sealed(path, harm)
+    with memory_ledger() as ledger:
+        report = ledger.import_from(path)
+        assert [note.text for note in report.notes].count(flynn.MOVED) == 2
+
+
+def test_payloads_that_are_moved_away_later_stay_as_they_were_read(tmp_path: Path) -> None:
+    path = made(GOLDEN / "runs.sql", tmp_path)
+    with memory_ledger() as ledger:
+        ledger.import_from(path)
+        run(path, "delete from blobs")
+        run(path, "update events set time = replace(time, '000000Z', 'Z')")
+        assert ledger.import_from(path).added == 0
 
 
 def test_a_delegated_goal_is_a_session_of_its_own(tmp_path: Path) -> None:

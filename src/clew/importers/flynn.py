@@ -1,7 +1,8 @@
 """flynn: one SQLite file with an append-only log of events, in which a stream is a session.
 
     events(stream, seq, time, type, actor, payload, …, payload_blob)
-    blobs(content_id, body, …)                       large payloads, by their SHA-256
+    blobs(content_id, body, …)                       large payloads, by their SHA-256; those of
+                                                     sealed runs in flynn.db.warm, compressed
     sessions(id, title, model, …), turns(session_id, seq, role, content, …)
 
 The program is open source (https://github.com/ionalpha/flynn, session/event.go and
@@ -10,17 +11,22 @@ storage/sqlite/migrations); what is known of its tables stands in `docs/formats/
 
 from __future__ import annotations
 
+import io
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import zstandard
 
+from clew.canonical import content_id as content_hash
+from clew.errors import Invalid
 from clew.importers import database, rows
 from clew.importers.base import Item, Thread
 from clew.importers.claude_records import text, time_ms
 from clew.importers.facts import set_title
 from clew.importers.flynn_records import FORMAT, decode, event_of, usage_of
+from clew.importers.jsonl import LINE_BYTES_MAX
 from clew.model import JSON, Kind, Origin, Record
 from clew.names import mended
 from clew.shapes import base
@@ -35,6 +41,8 @@ formats: tuple[str, ...] = (FORMAT,)
 NEEDED: Final = {
     "events": ("stream", "seq", "time", "type", "actor", "payload", "causation_id"),
 }
+_WARM: Final = "warm_blobs"
+_WINDOW_BYTES_MAX: Final = 1 << 27
 _TABLES = (*NEEDED, "blobs", "sessions", "turns")
 _SPEAKS = "('session.started', 'turn.started', 'assistant.message', 'session.converged')"
 """A stream with one of these is a session. The log has others: `state`, resources, jobs."""
@@ -43,7 +51,7 @@ _COUNTED = re.compile(r"sess-\d+\Z")
 """The name that a program gives which names its sessions by counting: each has a `sess-1`."""
 
 RANK_PROMPT, RANK_TITLE = 1, 2
-MOVED = "its payload is not in this file: it may have been moved to another"
+MOVED = "its payload is not there: neither in this file nor in the one for sealed runs"
 
 
 def roots(home: Path, env: Mapping[str, str]) -> list[Path]:
@@ -71,8 +79,9 @@ def discover(root: Path) -> Iterator[Path]:
 @contextmanager
 def look(path: Path) -> Iterator[Streams]:
     """See `Store.look`."""
-    with database.opened(path, _TABLES) as found:
-        yield Streams(found)
+    with ExitStack() as held:
+        found = held.enter_context(database.opened(path, _TABLES))
+        yield Streams(found, _warm(path, held))
 
 
 def open(path: Path, thread: str, state: bytes | None = None) -> ItemReader:
@@ -84,13 +93,26 @@ def open(path: Path, thread: str, state: bytes | None = None) -> ItemReader:
     return ItemReader(origin).resumed(state)
 
 
+def _warm(path: Path, held: ExitStack) -> database.Database | None:
+    """The database beside it to which payloads of sealed runs are moved, where there is one."""
+    place = path.with_name(path.name + ".warm")
+    if not place.is_file():
+        return None
+    try:
+        found = held.enter_context(database.opened(place, (_WARM,)))
+    except Invalid:
+        return None  # each event that needs it says that its payload is not there
+    return found if {"content_id", "body"} <= found.tables.get(_WARM, set()) else None
+
+
 class Streams:
     """See `base.Look`. A goal that was delegated speaks in its parent's stream, and is a thread
     of its own.
     """
 
-    def __init__(self, found: database.Database) -> None:
+    def __init__(self, found: database.Database, warm: database.Database | None) -> None:
         self._database = found
+        self._warm = warm
         self._places: dict[str, tuple[str, str]] = {}
         """Of each thread the stream and, for a delegated one, the goal."""
 
@@ -137,13 +159,14 @@ class Streams:
                 ours = goal not in others
             if ours:
                 note = MOVED if row.get("payload_blob") and row["payload"] is None else None
-                yield Item(str(row["seq"]), database.line(row), note=note)
+                # The log is only added to: what is seen once stays as it was.
+                yield Item(str(row["seq"]), database.line(row), note=note, past=True)
         if not found:
             yield from self._turns(stream)
 
     def _events(self, stream: str) -> list[dict[str, Any]]:
         return [
-            _placed(row)
+            self._placed(row)
             for row in self._database.rows(self._query("e.stream = ?") + " order by e.seq", stream)
         ]
 
@@ -159,11 +182,45 @@ class Streams:
             joins += " left join sessions s on s.id = e.stream and e.type = 'turn.completed'"
         return f"select {columns} from events e{joins} where {where}"
 
+    def _placed(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row with its payload in place, and what the payload says as text as a part of it."""
+        body = row.pop("blob_body", None)
+        if row.get("session_model") is None:
+            row.pop("session_model", None)
+        if row.get("payload_blob"):
+            row["payload"] = self._moved(row["payload_blob"]) if body is None else body
+        payload = row["payload"]
+        try:
+            value = msgspec.json.decode(payload) if isinstance(payload, str) else None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return row
+        if isinstance(value, dict) and set(value) == {"event"}:
+            row["payload"] = {"event": database.embedded(value["event"])}
+        elif payload is not None:
+            row["payload"] = database.embedded(payload)
+        return row
+
+    def _moved(self, content_id: str) -> str | None:
+        """A payload that was moved out of the way; `None` where it is not."""
+        if self._warm is None:
+            return None
+        found = self._warm.rows("select body from warm_blobs where content_id = ?", content_id)
+        raw = found[0]["body"] if found else None
+        if not isinstance(raw, bytes):
+            return None
+        try:
+            packer = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES_MAX)
+            body = packer.stream_reader(io.BytesIO(raw)).read(LINE_BYTES_MAX)
+            text = bytes(body).decode()
+        except (zstandard.ZstdError, UnicodeDecodeError):
+            return None
+        return text if content_hash(body).hex() == content_id else None
+
     def _children(self) -> dict[str, dict[str, str]]:
         """The goals that were delegated in each stream, in that order, with who did it."""
         found: dict[str, dict[str, str]] = {}
         query = self._query("e.type = 'child.spawned'") + " order by e.stream, e.seq"
-        for row in map(_placed, self._database.rows(query)):
+        for row in map(self._placed, self._database.rows(query)):
             event = event_of(row)
             child, goal = text(event, "child"), text(event, "goal") or ""
             if child:
@@ -207,25 +264,6 @@ class Streams:
     def _has_turns(self) -> bool:
         wanted = {"session_id", "seq", "role", "content", "created_at", "deleted"}
         return wanted <= self._database.tables.get("turns", set())
-
-
-def _placed(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with its payload in place, and what the payload says as text as a part of it."""
-    body = row.pop("blob_body", None)
-    if row.get("session_model") is None:
-        row.pop("session_model", None)
-    if row.get("payload_blob"):
-        row["payload"] = body
-    payload = row["payload"]
-    try:
-        value = msgspec.json.decode(payload) if isinstance(payload, str) else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return row
-    if isinstance(value, dict) and set(value) == {"event"}:
-        row["payload"] = {"event": database.embedded(value["event"])}
-    elif payload is not None:
-        row["payload"] = database.embedded(payload)
-    return row
 
 
 class ItemReader(rows.ItemReader):
