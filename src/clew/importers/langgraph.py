@@ -82,6 +82,8 @@ class Checkpoints:
     def __init__(self, found: database.Database) -> None:
         self._database = found
         self._places: dict[str, tuple[str, str]] = {}
+        self._above: set[str] = set()
+        """The threads in which sub-graphs ran."""
         self._names: dict[str, dict[str, str]] = {}
         """By thread the names of its messages' records, and of those that it shares."""
 
@@ -110,6 +112,7 @@ class Checkpoints:
                 continue  # it was entered and said nothing yet
             full = f"{named[thread]}{BETWEEN}{space}" if space else named[thread]
             self._places[full] = (thread, space)
+            self._above.add(full.rpartition(BETWEEN)[0])
             mark = database.mark(*row.values(), written.get((thread, space)))
             found.append((str(row["first"]), Thread(full, mark)))
         return [thread for _, thread in sorted(found, key=lambda each: each[0])]
@@ -138,6 +141,9 @@ class Checkpoints:
         yield from (item for item in found if item.key not in taken)
 
     def _keep(self, thread: str, steps: Steps, shared: Mapping[str, str]) -> None:
+        """Remember the names of a thread in which others ran."""
+        if thread not in self._above:
+            return
         own = {key: f"{mended(thread)}/{key}" for key in steps.keys}
         self._names[thread] = {**own, **shared}
 
