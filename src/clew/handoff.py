@@ -18,11 +18,12 @@ from clew.conversing import conversation as conversation_of
 from clew.errors import Invalid
 from clew.model import Message, Text
 from clew.names import bounded
-from clew.restoring import absolute, elsewhere, in_a_folder, record
+from clew.restoring import absolute, in_a_folder, record
 from clew.view import is_turn_start
 from clew.writers import WRITERS, lost
 from clew.writers.adapting import Adapted, adapt, document
 from clew.writers.base import Conversation, Loss, Written
+from clew.writers.places import elsewhere
 from clew.writers.placing import LONGER, Placed, put
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ Source: `packages/opencode/src/session/` of OpenCode; tried with 1.18.33.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -37,7 +36,7 @@ from clew.model import (
 from clew.shapes import base
 from clew.shapes.ids import tool_name
 from clew.writers import lost
-from clew.writers.base import Conversation, Losses, Written, digest, line, spoken
+from clew.writers.base import Conversation, Losses, Written, command, digest, line, spoken
 
 name = "opencode"
 
@@ -82,10 +81,8 @@ def write(conversation: Conversation, target: Path) -> Written:
 
 
 def _command(cwd: str | None, file: Path, session: str) -> str:
-    steps = [f"cd {shlex.quote(cwd)}"] if cwd else []
-    steps.append(shlex.join(["opencode", "import", str(file)]))
-    steps.append(shlex.join(["opencode", "--session", session]))
-    return " && ".join(steps)
+    takes = command(cwd, "opencode", "import", str(file))
+    return f"{takes} && {command(None, 'opencode', '--session', session)}"
 
 
 class _File:
