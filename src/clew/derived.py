@@ -15,10 +15,11 @@ from typing import Final
 import msgspec
 
 from clew import reading
+from clew.canonical import parse
 from clew.clean import one_line
 from clew.db import Tx
 from clew.log import Place, begins_turn, turn_at
-from clew.model import Entry, Message, Position, Text, ToolCall, ToolResult, Usage
+from clew.model import JSON, Entry, Message, Position, Text, ToolCall, ToolResult, Usage
 from clew.moves import place_of
 
 WINDOW: Final = 4_000
@@ -251,6 +252,14 @@ class Called(msgspec.Struct):
     result: ToolResult | None = None
     result_entry: Entry | None = None
     result_part: int = 0
+
+    @property
+    def arguments(self) -> JSON:
+        """What it was called with; the text itself where that is no JSON."""
+        try:
+            return parse(self.call.arguments.encode("utf-8", "surrogatepass"))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self.call.arguments
 
 
 def called(entries: Sequence[Entry], part: int) -> Called | None:

@@ -16,6 +16,7 @@ from clew.server.pages import (
     session,
     sessions,
     timeline,
+    trace,
     usage,
 )
 from clew.server.routes import OPEN, PAGE, Handler, Method, Route
@@ -56,6 +57,8 @@ PAGES: tuple[Route, ...] = (
     _page("/sessions/{session}/timeline", READ, timeline.shown, "Its timeline."),
     _page("/sessions/{session}/going", READ, going.asked, "What going back or aside from an entry would bring about.", going.FromQuery),
     _page("/sessions/{session}/diff", READ, going.diff, "Two of its places side by side.", going.DiffQuery),
+    _page("/sessions/{session}/trace/detail", Scope.TRACE_READ, trace.shown, "What went into a span, and what came out.", trace.Query),
+    _page("/palette", READ, sessions.palette, "Sessions by their titles.", sessions.Words),
     _page("/search", READ, search.shown, "Search over everything.", search.Query),
     _page("/usage", Scope.TRACE_READ, usage.shown, "Tokens, cost, tool time and failures.", usage.Query),
     _page("/ledger", Scope.TRACE_READ, health.shown, "The ledger: counts, room, verification."),

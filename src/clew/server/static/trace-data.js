@@ -68,12 +68,16 @@ function row(get, key, session) {
 /** A span as a frame of the live stream tells it. @returns {Row} */
 export function rowOfSpan(span) {
   const told = {
-    ...span, started_us: span.started_us,
-    latency_us: span.latency_ms === null ? null : span.latency_ms * 1000, at: null, of: null,
+    ...span, latency_us: lasted(span), at: null, of: null,
   };
   const found = row((name) => told[name] ?? null, `${span.sequence}`, span.session);
   if (span.message) found.at = `${span.message.session}:${span.message.seq}`;
   return found;
+}
+
+function lasted({ latency_ms, started_us, finished_us }) {
+  if (typeof latency_ms === "number") return latency_ms * 1000;
+  return finished_us ? Math.max(finished_us - started_us, 0) : null;
 }
 
 /** Recorded spans are told apart by their sequence, derived ones by their entry and order. */
@@ -99,14 +103,16 @@ function summed(steps) {
   return steps.map((step) => (total += step));
 }
 
-/** Rows of two windows that follow one another: what both hold counts once. */
-export function joined(earlier, later) {
-  const known = new Map(earlier.map((each) => [each.key, each]));
-  const rows = [...earlier];
-  for (const each of later) {
+/** Rows of two windows, or of one that grew: what both hold counts once, as `fresh` tells it. */
+export function joined(old, fresh) {
+  const known = new Map(fresh.map((each) => [each.key, each]));
+  const rows = [...fresh];
+  for (const each of old) {
     const same = known.get(each.key);
-    if (!same) rows.push(each);
-    else if (each.end !== null) same.end = Math.max(same.end ?? 0, each.end);
+    if (!same) { known.set(each.key, each); rows.push(each); continue; }
+    if (each.kind !== "turn") continue;
+    if (each.start < same.start) { same.start = each.start; same.name = each.name; same.at = each.at; }
+    same.end = Math.max(same.end ?? same.start, each.end ?? each.start);
   }
   for (const each of rows) {
     if (each.parent) each.parent = known.get(each.parent.key) ?? each.parent;

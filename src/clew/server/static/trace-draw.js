@@ -1,0 +1,169 @@
+// @ts-check
+// The rows and bars that are seen, as elements: never more of them than fit.
+
+import { bar, ticks } from "./trace-layout.js";
+import { FAILED, RUNNING, took } from "./trace-data.js";
+import { duration, element, exact, given, short } from "./trace-words.js";
+
+const MORE = 6;
+const DEPTH_MAX = 12;
+const INDENT_REM = 0.85;
+const LABEL_SPACE = 0.82;
+
+export class Rows {
+  /** @param {HTMLElement} box the element that scrolls @param {HTMLElement} space its inside */
+  constructor(box, space) {
+    this.box = box;
+    this.space = space;
+    /** @type {Map<number, HTMLElement>} */
+    this.drawn = new Map();
+    this.lines = [];
+  }
+
+  get height() {
+    return this.box.clientWidth < 560 || matchMedia("(pointer: coarse)").matches ? 44 : 26;
+  }
+
+  /** Other lines; what was drawn of the old ones goes. */
+  show(lines) {
+    this.lines = lines;
+    for (const each of this.drawn.values()) each.remove();
+    this.drawn.clear();
+    this.space.style.height = `${lines.length * this.height}px`;
+    this.box.setAttribute("aria-rowcount", `${lines.length}`);
+  }
+
+  /** Draw what is seen. */
+  draw(scale, view, now, chosen, hits) {
+    const { height } = this;
+    const first = Math.max(Math.floor(this.box.scrollTop / height) - MORE, 0);
+    const end = Math.min(
+      Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + MORE, this.lines.length);
+    for (const [at, each] of this.drawn) {
+      if (at >= first && at < end) continue;
+      each.remove();
+      this.drawn.delete(at);
+    }
+    let active = "";
+    for (let at = first; at < end; at++) {
+      let node = this.drawn.get(at);
+      if (!node) {
+        node = rowElement(this.lines[at], at);
+        node.style.top = `${at * height}px`;
+        node.style.height = `${height}px`;
+        this.drawn.set(at, node);
+        this.space.append(node);
+      }
+      const { row } = this.lines[at];
+      const is = row === chosen;
+      node.setAttribute("aria-selected", `${is}`);
+      node.classList.toggle("hit", hits.has(row));
+      if (is) active = node.id;
+      place(node, row, scale, view, now);
+    }
+    if (active) this.box.setAttribute("aria-activedescendant", active);
+    else this.box.removeAttribute("aria-activedescendant");
+  }
+
+  /** Scroll so far that a line is seen. */
+  reveal(at) {
+    const { height, box } = this;
+    const top = at * height;
+    if (top < box.scrollTop) box.scrollTop = top;
+    else if (top + height > box.scrollTop + box.clientHeight) {
+      box.scrollTop = top + height - box.clientHeight;
+    }
+  }
+}
+
+function rowElement({ row, depth, open, bracket }, at) {
+  const node = element("div", `trace-row ${row.kind} ${state(row)}`);
+  node.id = `trace-row-${at}`;
+  node.dataset.line = `${at}`;
+  node.setAttribute("role", "row");
+  node.setAttribute("aria-level", `${depth + 1}`);
+  node.setAttribute("aria-rowindex", `${at + 1}`);
+  if (open !== null) node.setAttribute("aria-expanded", `${open}`);
+  const name = element("div", "trace-name");
+  name.setAttribute("role", "rowheader");
+  name.style.paddingLeft = `${0.3 + Math.min(depth, DEPTH_MAX) * INDENT_REM}rem`;
+  const twist = element("span", "twist", open === null ? "" : open ? "▾" : "▸");
+  twist.setAttribute("aria-hidden", "true");
+  const words = element("span", "trace-words", row.name);
+  words.title = row.name;
+  const shape = element("span", "trace-shape");
+  shape.setAttribute("aria-hidden", "true");
+  name.append(twist, shape, element("span", "unseen", `${row.kind}: `), words);
+  const said = tokensOf(row);
+  if (said) {
+    const tokens = element("span", "trace-tokens", said.text);
+    tokens.title = said.title;
+    name.append(tokens);
+  }
+  const lane = element("div", "trace-lane");
+  lane.setAttribute("role", "gridcell");
+  if (bracket) lane.append(element("div", `trace-bracket ${bracket}`));
+  lane.append(element("div", "trace-stick"), element("span", "trace-label"));
+  node.append(name, lane);
+  return node;
+}
+
+function state(row) {
+  if (RUNNING.has(row.status)) return "running";
+  if (FAILED.has(row.status)) return "failed";
+  return row.status === "open" || row.end === null ? "open" : "ok";
+}
+
+function tokensOf({ sum }) {
+  const { tokens } = sum;
+  if (!sum.calls) return null;
+  return {
+    text: `${short(given(tokens))} → ${short(tokens.output)}`,
+    title: `input ${exact(tokens.input)}, cache read ${exact(tokens.read)}, cache write `
+      + `${exact(tokens.write)}, output ${exact(tokens.output)}, reasoning ${exact(tokens.reasoning)}`,
+  };
+}
+
+const SHOWN = { ok: "", open: "no result" };
+
+function place(node, row, scale, view, now) {
+  const lane = /** @type {HTMLElement} */ (node.lastElementChild);
+  const label = /** @type {HTMLElement} */ (lane.lastElementChild);
+  const stick = /** @type {HTMLElement} */ (label.previousElementSibling);
+  const [from, to] = bar(row, scale, view, now);
+  const left = Math.min(Math.max(from, -0.01), 1.01);
+  const right = Math.min(Math.max(to, -0.01), 1.01);
+  stick.hidden = to < 0 || from > 1;
+  stick.style.left = `${left * 100}%`;
+  stick.style.width = `${(right - left) * 100}%`;
+  const time = took(row, now);
+  const said = [time === null ? "" : duration(time), SHOWN[row.status] ?? row.status];
+  const text = said.filter(Boolean).join(" ");
+  if (label.textContent !== text) label.textContent = text;
+  label.classList.toggle("away", stick.hidden);
+  const before = right > LABEL_SPACE && left > 1 - LABEL_SPACE;
+  label.style.left = right > LABEL_SPACE ? "auto" : `${right * 100}%`;
+  label.style.right = right <= LABEL_SPACE ? "auto" : before ? `${(1 - left) * 100}%` : "0";
+  label.classList.toggle("on", right > LABEL_SPACE && !before);
+  const bracketed = lane.firstElementChild;
+  if (bracketed?.classList.contains("trace-bracket")) {
+    const hidden = from < 0 || from > 1;
+    bracketed.classList.toggle("away", hidden);
+    /** @type {HTMLElement} */ (bracketed).style.left = `calc(${left * 100}% - 5px)`;
+  }
+}
+
+/** The marks above the bars. */
+export function rule(ruler, scale, view) {
+  const found = ticks(scale, view, ruler.clientWidth).map((each) => {
+    const mark = element("span", each.gap ? "trace-gap" : "trace-tick",
+      each.gap ? duration(each.time) : `+${duration(each.time)}`);
+    mark.style.left = `${each.at * 100}%`;
+    if (each.gap) {
+      mark.style.width = `${(each.to - each.at) * 100}%`;
+      mark.title = `${duration(each.time)} in which nothing ran`;
+    }
+    return mark;
+  });
+  ruler.replaceChildren(...found);
+}
