@@ -172,6 +172,9 @@ def test_import_cuts_the_notes_unless_asked(tmp_path: Path) -> None:
 def test_import_without_a_path_reads_the_agents_own_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(SAMPLES))
     result = CliRunner().invoke(main, ["--db", str(tmp_path / "x.db"), "import", "--json"])
     assert json.loads(result.stdout)["roots"] == [str(SAMPLES / "projects")]
