@@ -197,6 +197,16 @@ def test_an_answer_is_awaited_while_it_is_written_and_taken_when_it_was_left_so(
         assert said(ledger, "c") == ["one", "two"]
 
 
+def test_a_row_does_not_end_an_answer_that_the_json_says_is_written(path: Path) -> None:
+    talk = [ask("1", None, "one"), answer("2", "1", "", done=None)]
+    keep(path, "2", *talk, updated=int(time.time()))
+    row = "insert into chat_message (id, chat_id, role, parent_id, content, done, created_at) "
+    run(path, row + "values ('c-2', 'c', 'assistant', '1', '\"t\"', 1, 2)")
+    with memory_ledger() as ledger:
+        ledger.import_from(path)
+        assert said(ledger, "c") == ["one"]
+
+
 def test_a_message_keeps_its_bytes_with_half_a_smile(path: Path) -> None:
     keep(path, "1", ask("1", None, "one \ud83d", timestamp=3.0))
     ((_thread, items),) = everything(open_webui, path).items()

@@ -158,6 +158,8 @@ def _add_row(nodes: dict[str, Node], row: dict[str, Any], chat: str) -> None:
     if "done" in told:
         told["done"] = bool(told["done"])
     if known is not None:
+        # A row says that an answer ended until it is told otherwise.
+        told.pop("done", None)
         when = {"timestamp": known.value["timestamp"]} if "timestamp" in known.value else {}
         told = known.value | told | when
     value = {"id": id} | told
