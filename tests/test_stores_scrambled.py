@@ -8,10 +8,11 @@ from pathlib import Path
 import apsw
 import pytest
 
+import clew
 from clew.importers import goose, hermes, llm
 from clew.importers.base import Store
 from importer_kit import memory_ledger
-from store_kit import made
+from store_kit import conversations, made, run
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 CASES = [
@@ -20,6 +21,13 @@ CASES = [
     for source in sorted((GOLDEN / store.name).glob("*.sql"))
 ]
 ROUNDS = 40
+NUL = {
+    "goose": ("messages", "content_json"),
+    "hermes": ("messages", "content"),
+    "llm": ("responses", "prompt"),
+    "new": ("parts", "text"),
+}
+"""Where words stand, by the agent or the file: PostgreSQL takes no NUL in a text."""
 ODD = (
     None,
     0,
@@ -67,7 +75,27 @@ def scrambled(path: Path, chance: random.Random) -> str:
     return f"{table}.{column} of {row}: {value!r}"
 
 
-@pytest.mark.parametrize(("store", "source"), CASES, ids=lambda value: getattr(value, "name", ""))
+every_file = pytest.mark.parametrize(
+    ("store", "source"), CASES, ids=lambda value: getattr(value, "name", "")
+)
+
+
+@pytest.mark.inside
+@every_file
+def test_every_kind_of_ledger_takes_it_the_same(
+    store: Store, source: Path, tmp_path: Path, ledger: clew.Ledger
+) -> None:
+    path = made(source, tmp_path)
+    table, column = NUL.get(source.stem, NUL[store.name])
+    run(path, f"update {table} set {column} = char(0) || 'json:{{' where rowid = 2")
+    with memory_ledger() as other:
+        for each in (ledger, other):
+            report = each.import_from(path, importer=store.name)
+            assert report.sessions_new > 0
+        assert conversations(ledger) == conversations(other)
+
+
+@every_file
 def test_one_odd_value_costs_at_most_its_record(store: Store, source: Path, tmp_path: Path) -> None:
     path = made(source, tmp_path)
     whole = path.read_bytes()

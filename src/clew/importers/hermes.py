@@ -183,7 +183,7 @@ class Sessions:
                 live = before = f"compaction/{summed}"
                 yield Item(live, database.line(body), after=summed, said=b"")
                 summed = ""
-            copied = names[row.key]
+            copied = names.get(row.key)
             body = row.body if copied is None else {**row.body, "copy_of": copied}
             yield Item(
                 row.key,
