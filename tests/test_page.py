@@ -33,6 +33,13 @@ def web(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Clie
         yield client
 
 
+@pytest.fixture
+def session(web: httpx.Client, server_url: str) -> Iterator[clew.Session]:
+    """The session that the browser sees."""
+    with clew.open(server_url) as ledger:
+        yield ledger.get(ledger.sessions()[0].id)
+
+
 def test_whoever_is_not_signed_in_is_led_to_the_way_in(server_url: str) -> None:
     with httpx.Client(base_url=server_url, headers={"accept": "text/html"}) as client:
         answer = client.get("/?status=active")
@@ -83,6 +90,14 @@ def test_the_list_shows_sessions_and_escapes_what_they_say(web: httpx.Client) ->
     assert "gardener" in page
     assert HOSTILE not in page
     assert "No session is like that" in web.get("/", params={"agent": "nobody"}).text
+
+
+def test_what_reorders_text_is_made_visible(web: httpx.Client, session: clew.Session) -> None:
+    session.label("pay \u202etxt.exe\x1b[31m now")
+    for path in ("/", f"/sessions/{session.id}"):
+        page = web.get(path).text
+        assert "pay ⟨U+202E⟩txt.exe now" in page
+        assert "\u202e" not in page
 
 
 def test_a_wrong_filter_is_a_page_that_says_so(web: httpx.Client) -> None:
@@ -159,13 +174,6 @@ def _call(id: str, **arguments: object) -> dict[str, object]:
 def _result(id: str, text: str) -> dict[str, object]:
     block = {"type": "tool_result", "tool_use_id": id, "content": text}
     return {"role": "user", "content": [block]}
-
-
-@pytest.fixture
-def session(web: httpx.Client, server_url: str) -> Iterator[clew.Session]:
-    """The session that the browser sees."""
-    with clew.open(server_url) as ledger:
-        yield ledger.get(ledger.sessions()[0].id)
 
 
 def test_a_call_stands_with_its_result_and_its_change(

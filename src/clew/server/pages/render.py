@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clew.canonical import parse
 from clew.server.answer import Answer
 from clew.server.pages import assets, markdown, words
-from clew.server.pages.text import compact, picture, pretty, preview
+from clew.server.pages.text import compact, picture, plain, pretty, preview
 
 if TYPE_CHECKING:
     import jinja2
@@ -48,6 +48,7 @@ def environment() -> jinja2.Environment:
     found = jinja2.Environment(
         loader=jinja2.PackageLoader("clew.server", "templates"),
         autoescape=True,
+        finalize=_harmless,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -63,6 +64,11 @@ def environment() -> jinja2.Environment:
     }
     found.globals |= {"asset": assets.url, "parts": PARTS, "names": NAMES}
     return found
+
+
+def _harmless(value: Any) -> Any:
+    """What a template writes: text that reorders itself, or moves a cursor, says so instead."""
+    return plain(value) if type(value) is str else value
 
 
 def html(template: str, /, **values: Any) -> str:
