@@ -268,7 +268,7 @@ def test_what_going_back_would_bring_about_is_said_before(
     session.append(_call("c1"))
     session.append(_result("c1", "done"))
     told = web.get(f"/sessions/{session.id}/going", params={"at": str(keep.position)}).text
-    assert "2 messages behind it would leave the path" in told
+    assert "2 entries behind it would leave the path" in told
     assert '<span class="badge">Edit</span>' in told
     last = web.get(f"/sessions/{session.id}/going", params={"at": str(session.head)}).text
     assert "stands here already" in last

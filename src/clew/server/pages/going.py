@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from clew import checkpoints, reading
 from clew.errors import Invalid, NotFound
+from clew.log import Place, look_head, on_path
 from clew.server.pages import render
 
 if TYPE_CHECKING:
     from clew.checkpoints import Diff
-    from clew.model import Position
+    from clew.db import Tx
+    from clew.model import Entry, Position
     from clew.server.answer import Answer
     from clew.server.call import Call
     from clew.session import Session
 
+READ: Final = 1_000
+"""So many entries are looked through for calls."""
 SHOWN: Final = 200
 """Messages of a side of a diff that are shown."""
 
@@ -55,18 +60,36 @@ async def diff(call: Call) -> Answer:
 def _consequences(session: Session, at: str) -> dict[str, Any]:
     entry = session.entry(_position(session, at))
     head = session.head
-    found = session.diff(entry.position, head) if head is not None else None
-    left = found.only_b if found else ()
-    calls = Counter(part.name for message in left for part in message.tool_calls)
+    with session._read() as tx:
+        there = checkpoints.resolve(tx, session._project, session._key, entry.position)
+        place = look_head(tx, session._key).place
+        before = reading.config(tx, there)
+        now = reading.config(tx, place)
+        left, entries = _left(tx, place, there)
+    calls = Counter(
+        part.name for message in reading.messages_of(entries) for part in message.tool_calls
+    )
     return {
         "info": session.info,
         "at": str(entry.position),
         "seq": entry.seq,
         "is_head": entry.position == head,
-        "left": len(left),
+        "left": left,
+        "read": len(entries),
         "calls": calls.most_common(12),
-        "settings": found.config_changed if found else (),
+        "settings": sorted(key for key in before | now if before.get(key) != now.get(key)),
     }
+
+
+def _left(tx: Tx, place: Place | None, there: Place | None) -> tuple[int, list[Entry]]:
+    """How many entries of the path lie behind a place, and the first of them; none where the
+    place is not on the path.
+    """
+    if place is None or there is None or not on_path(tx, place, there):
+        return 0, []
+    _, start, total = reading.path_window(tx, place, there, None, 1)
+    entries, _, _ = reading.path_window(tx, place, None, start + 1, READ)
+    return total - start - 1, entries
 
 
 def _position(session: Session, at: str) -> Position | int:
