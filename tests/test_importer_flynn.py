@@ -15,7 +15,7 @@ import clew
 from clew.importers import flynn
 from clew.model import Kind, Usage
 from importer_kit import memory_ledger
-from store_kit import StorePromises, made, run
+from store_kit import StorePromises, conversations, made, run
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "golden" / "flynn"
@@ -179,3 +179,14 @@ def test_the_shared_file_reads_whole() -> None:
         assert messages[2].tool_results[0].text.startswith("a.py\nb.py\n")
         (total,) = ledger.usage()
         assert (total.input, total.cache_read, total.output) == (112, 700, 31)
+
+
+@pytest.mark.inside
+def test_every_database_holds_the_same(url: str, tmp_path: Path) -> None:
+    for source in sorted(GOLDEN.glob("*.sql")):
+        made(source, tmp_path / source.stem)
+    with clew.open(url) as kept, memory_ledger() as known:
+        kept.import_from(tmp_path, importer="flynn")
+        known.import_from(tmp_path, importer="flynn")
+        assert conversations(kept) == conversations(known)
+        assert kept.verify().ok

@@ -15,7 +15,7 @@ from clew.importers import langgraph
 from clew.importers.langgraph_packed import Unpacker, Unread
 from clew.model import Entry, Image, Kind, Text, Thinking, Unknown, Usage
 from importer_kit import memory_ledger
-from store_kit import StorePromises, everything, made, run, statements
+from store_kit import StorePromises, conversations, everything, made, run, statements
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "golden" / "langgraph"
@@ -383,3 +383,14 @@ def test_the_file_of_the_real_library_reads_whole(ledger: clew.Ledger) -> None:
     assert "__interrupt__" in writes(waiting)
     (total,) = ledger.usage()
     assert (total.calls, total.input, total.output) == (5, 82, 26)
+
+
+@pytest.mark.inside
+def test_every_database_holds_the_same(url: str, tmp_path: Path) -> None:
+    for source in sorted(GOLDEN.glob("*.sql")):
+        made(source, tmp_path / source.stem)
+    with clew.open(url) as kept, memory_ledger() as known:
+        kept.import_from(tmp_path, importer="langgraph")
+        known.import_from(tmp_path, importer="langgraph")
+        assert conversations(kept) == conversations(known)
+        assert kept.verify().ok

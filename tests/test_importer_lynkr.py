@@ -16,7 +16,7 @@ import clew
 from clew.importers import lynkr
 from clew.model import Entry, Kind
 from importer_kit import memory_ledger
-from store_kit import StorePromises, everything, made, run, statements
+from store_kit import StorePromises, conversations, everything, made, run, statements
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "golden" / "lynkr"
@@ -292,3 +292,14 @@ def test_the_shared_files_read_whole() -> None:
         (total,) = ledger.usage()
         assert (total.calls, total.input, total.output) == (2, 1672, 45)
         assert ledger.trajectory(session.id)["provider_used"] == "azure-anthropic"
+
+
+@pytest.mark.inside
+def test_every_database_holds_the_same(url: str, tmp_path: Path) -> None:
+    for source in sorted(GOLDEN.glob("*.sql")):
+        made(source, tmp_path / source.stem)
+    with clew.open(url) as kept, memory_ledger() as known:
+        kept.import_from(tmp_path, importer="lynkr")
+        known.import_from(tmp_path, importer="lynkr")
+        assert conversations(kept) == conversations(known)
+        assert kept.verify().ok
