@@ -144,6 +144,61 @@ def test_who_has_no_token_is_told_how_to_get_one(tmp_path: Path) -> None:
         assert served.stop() == 0
 
 
+PAGE = re.compile(r"https?://\S+/login#clew_\S+")
+BROWSER = """#!{python}
+import http.client, sys, urllib.parse
+asked = urllib.parse.urlsplit(sys.argv[1])
+for path in ("/elsewhere", asked.path, asked.path):
+    line = http.client.HTTPConnection(asked.netloc, timeout=30)
+    line.request("GET", path)
+    answer = line.getresponse()
+    told = answer.status, answer.getheader("location")
+    with open({log!r}, "a") as log:
+        print(*told, file=log)
+    if told[1]:
+        break
+with open({log!r}, "a") as log:
+    print("asked", sys.argv[1], file=log)
+"""
+"""A browser that writes down where it is led."""
+
+
+def test_the_first_start_says_where_to_come_in(tmp_path: Path) -> None:
+    with serve(tmp_path / "ledger.db") as served:
+        url, token = served.said(URL), served.said(TOKEN)
+        page = served.said(PAGE)
+        assert page == f"{url}/login#{token}"
+        with httpx.Client(base_url=url, timeout=30) as browser:
+            assert "Access token" in browser.get("/login").text
+            header = {"authorization": f"Bearer {page.partition('#')[2]}"}
+            assert browser.post("/login", headers=header).status_code == 204
+            assert browser.get("/", headers={"accept": "text/html"}).status_code == 200
+        assert served.stop() == 0
+    with serve(tmp_path / "ledger.db") as served:
+        assert served.said(re.compile(r"page at http://127\.0\.0\.1:\d+/$"))
+        assert served.stop() == 0
+
+
+def test_the_browser_is_led_to_the_page_and_no_process_list_shows_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, browser = tmp_path / "log", tmp_path / "browser"
+    browser.write_text(BROWSER.format(python=sys.executable, log=str(log)))
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    with serve(tmp_path / "ledger.db", "--open") as served:
+        page = served.said(PAGE)
+        for _ in range(600):
+            if log.exists() and "asked" in log.read_text():
+                break
+            threading.Event().wait(0.05)
+        assert served.stop() == 0
+    refused, led, asked = log.read_text().splitlines()
+    assert refused == "404 None"
+    assert led == f"303 {page}"
+    assert "clew_" not in asked
+
+
 def test_what_was_accepted_is_finished(tmp_path: Path) -> None:
     """A request whose head was taken before the signal is answered after it."""
     db = tmp_path / "ledger.db"

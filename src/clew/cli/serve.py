@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from clew.cli import output
 from clew.cli.options import Setup, setup
+
+if TYPE_CHECKING:
+    from clew.ledger import Ledger
 
 PORT = 8787
 
@@ -59,6 +63,7 @@ PORT = 8787
     metavar="FOLDER",
     help="Let back-ups be asked for; they go here.",
 )
+@click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
 @click.option(
     "--log-level",
     default="info",
@@ -76,20 +81,21 @@ def serve(
     origins: tuple[str, ...],
     insecure_public: bool,
     backups: Path | None,
+    show: bool,
     log_level: str,
 ) -> None:
-    """Serve the ledger over HTTP and WebSocket, to whoever has an access token.
+    """Serve the ledger over HTTP and WebSocket, and its page, to whoever has an access token.
 
-    The first start makes a token and shows it once; `clew token` makes others. What is
-    acknowledged is committed. SIGTERM answers what was accepted, and ends it.
+    The first start makes a token and shows it once, in an address that opens the page signed in;
+    `clew token` makes others. What is acknowledged is committed. SIGTERM answers what was
+    accepted, and ends it.
     """
+    from clew.cli import browser
     from clew.errors import Invalid
 
     setup.expect_here("a ledger is served")
     if (tls_cert is None) != (tls_key is None):
         raise Invalid("give --tls-cert and --tls-key, or neither")
-    from clew import access
-    from clew.canonical import now_ms
     from clew.server.run import Running, check_certificate, log_to
     from clew.server.run import serve as run
     from clew.server.security import check_bind
@@ -104,13 +110,35 @@ def serve(
     with setup.open(write=True, create=True) as ledger:
 
         def told(url: str) -> None:
-            output.say(f"clew: {ledger._database.dialect} ledger at {url}")
-            made = access.first(ledger)
-            if made is not None:
-                output.say(f"clew: access token, shown this once: {made.token}")
-            elif all(info.state(now_ms()) != "valid" for info in access.listed(ledger)):
-                output.say("clew: nobody has a valid token: `clew token create NAME` makes one")
+            page = _tell(ledger, url)
+            if show:
+                browser.show(page, lambda: output.say("clew: no browser is here: open it yourself"))
 
         files = None if tls_cert is None else (str(tls_cert), str(tls_key))
         running = Running(ledger, settings, host=host, port=port, certificate=files, on_start=told)
         run(running, host, port)
+
+
+def _tell(ledger: Ledger, url: str) -> str:
+    """Say where the server is and how to get in. Gives the page's address, with the token in it
+    when that was just made: what stands behind a `#` a browser keeps to itself.
+    """
+    from clew import access
+    from clew.canonical import now_ms
+
+    output.say(f"clew: {ledger._database.dialect} ledger at {url}")
+    made = access.first(ledger)
+    page = f"{_near(url)}/"
+    if made is None:
+        output.say(f"clew: page at {page}")
+        if all(info.state(now_ms()) != "valid" for info in access.listed(ledger)):
+            output.say("clew: nobody has a valid token: `clew token create NAME` makes one")
+        return page
+    page += f"login#{made.token}"
+    output.say(f"clew: access token, shown this once: {made.token}, or open {page}")
+    return page
+
+
+def _near(url: str) -> str:
+    """The address for a browser on this machine of a server that listens at every address."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
