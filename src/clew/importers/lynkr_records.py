@@ -25,6 +25,9 @@ FORMAT: Final = "lynkr"
 NOTICE_MODEL: Final = "<synthetic>"
 """Under this name an agent's own notices stand in a conversation; no model said them."""
 
+OWN_ID_CHARS: Final = 16
+"""An answer's id of so many characters is its provider's own, and no counter of a local one's."""
+
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -82,7 +85,9 @@ def usage_of(row: Mapping[str, Any], said: Message) -> Usage | None:
         )
     if said.usage is None and not (told.input or told.output):
         return None
-    key = said.id or f"lynkr:{row.get('session_id')}@{row.get('timestamp')}/{row.get('id')}"
+    key = said.id or f"{row.get('timestamp')}/{row.get('id')}"
+    if said.id is None or len(said.id) < OWN_ID_CHARS:
+        key = f"lynkr:{row.get('session_id')}/{key}"
     return msgspec.structs.replace(told, key=key)
 
 
