@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clew.canonical import parse
 from clew.server.answer import Answer
-from clew.server.pages import assets, markdown, words
+from clew.server.pages import assets, markdown, packing, words
 from clew.server.pages.text import compact, picture, plain, pretty, preview
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def page(call: Call, template: str, /, *, status: int = 200, **values: Any) -> A
     """A whole page, or a part of one for htmx; `call` tells who looks."""
     at = datetime.now(UTC)
     text = html(template, call=call, token=call.token, now_ms=int(at.timestamp() * 1000), **values)
-    return Answer(text.encode(), status=status, content_type=HTML)
+    return packing.packed(call, Answer(text.encode(), status=status, content_type=HTML))
 
 
 def problem(answer: Answer) -> Answer:

@@ -27,11 +27,13 @@ MARGIN = 40
 
 class Query(msgspec.Struct, frozen=True):
     """What to show: the entry `at` (a number, or `session:seq`), or the window that begins with
-    the path's entry number `start`. Without either, the end.
+    the path's entry number `start`, or the one that ends before its number `before`. Without any,
+    the end.
     """
 
     at: str = ""
     start: int | None = None
+    before: int | None = None
     to: str = ""
     """The path that ends there, in place of the session's own."""
 
@@ -50,9 +52,11 @@ async def shown(call: Call) -> Answer:
     """The page; for htmx one more window of the transcript."""
     session = (await call.session()).sync
     found = await asyncio.to_thread(_look, session, call.query)
-    if call.query.start is not None and render.is_part(call):
-        return render.page(call, "entries.html", at="", **found)
-    return render.page(call, "session.html", at=call.query.at, **found)
+    window = call.query.start is not None or call.query.before is not None
+    if window and render.is_part(call):
+        joins = "below" if call.query.before is None else "above"
+        return render.page(call, "entries.html", at="", joins=joins, **found)
+    return render.page(call, "session.html", at=call.query.at, joins="", **found)
 
 
 async def whole(call: Call) -> Answer:
@@ -65,11 +69,11 @@ async def whole(call: Call) -> Answer:
 def _look(session: Session, query: Query) -> dict[str, Any]:
     with session._read() as tx:
         place, around, left = _where(session, query, tx)
-        start = _start(tx, place, around, query.start)
+        start, size = _window(tx, place, around, query)
         low = max(start - MARGIN, 0)
-        read, _, total = reading.path_window(tx, place, None, low, WINDOW + 2 * MARGIN)
+        read, _, total = reading.path_window(tx, place, None, low, size + 2 * MARGIN)
         children = transcript.children(tx, session)
-    window = read[start - low : start - low + WINDOW]
+    window = read[start - low : start - low + size]
     return {
         "info": session.info,
         "sequence": session.sequence,
@@ -77,7 +81,6 @@ def _look(session: Session, query: Query) -> dict[str, Any]:
         "start": start,
         "end": start + len(window),
         "total": total,
-        "window": WINDOW,
         "to": query.to if query.to or not left else query.at,
     }
 
@@ -97,10 +100,14 @@ def _where(session: Session, query: Query, tx: Tx) -> tuple[Place | None, Place 
     return around, around, True
 
 
-def _start(tx: Tx, place: Place | None, around: Place | None, start: int | None) -> int:
-    if start is not None:
-        return max(start, 0)
-    return reading.path_window(tx, place, around, None, WINDOW)[1]
+def _window(tx: Tx, place: Place | None, around: Place | None, query: Query) -> tuple[int, int]:
+    """The number of the window's first entry, and how many it holds."""
+    if query.start is not None:
+        return max(query.start, 0), WINDOW
+    if query.before is not None:
+        size = min(max(query.before, 0), WINDOW)
+        return max(query.before, 0) - size, size
+    return reading.path_window(tx, place, around, None, WINDOW)[1], WINDOW
 
 
 def _place(session: Session, at: str, tx: Tx) -> Place:

@@ -12,6 +12,7 @@ from clew.server.pages import (
     going,
     health,
     login,
+    packing,
     search,
     session,
     sessions,
@@ -44,7 +45,7 @@ def _do(method: Method, path: str, scope: str, handler: Handler, summary: str) -
 
 def _file(name: str) -> Route:
     async def file(call: Call) -> Answer:
-        return assets.answer(name)
+        return packing.packed(call, assets.answer(name))
 
     return Route("GET", assets.url(name), OPEN, file, PAGE, f"The page's {name}.")
 
