@@ -265,6 +265,23 @@ def test_a_session_after_a_reset_stands_for_itself(empty: Path) -> None:
         assert [(info.forked_from, info.spawned_by) for info in infos] == [(None, None)] * 2
 
 
+def test_newer_databases_share_prompts_mark_summaries_and_reset_chats(tmp_path: Path) -> None:
+    path = made(GOLDEN / "newer.sql", tmp_path)
+    with memory_ledger() as ledger:
+        ledger.import_from(path)
+        one, other = (sessions(ledger)[id] for id in ("aaaa03", "bbbb03"))
+        assert [(message.text, message.summary) for message in one.context()] == [
+            ("Earlier: newts.", True)
+        ]
+        assert any(b"You are Hermes, newer." in (entry.body or b"") for entry in one.entries())
+        assert (other.info.forked_from, other.info.spawned_by) == (None, None)
+        assert other.info.project == "/home/maja/pond"
+        before = len(one.entries())
+        run(path, "update sessions set last_activity_at = 1788270000, title = null")
+        ledger.import_from(path)
+        assert len(one.entries()) == before, "what the program is at tells nothing"
+
+
 def test_sessions_whose_parents_run_in_a_circle_are_read(empty: Path) -> None:
     run(empty, "update sessions set parent_session_id = 's'")
     for id, parent in (("x", "y"), ("y", "x")):

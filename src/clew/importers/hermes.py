@@ -40,7 +40,7 @@ NEEDED: Final = {
     "sessions": ("id", "source", "started_at", "parent_session_id"),
     "messages": ("id", "session_id", "role", "content", "tool_call_id", "tool_calls", "timestamp"),
 }
-_TABLES = (*NEEDED, "session_model_usage", "schema_version")
+_TABLES = (*NEEDED, "session_model_usage", "schema_version", "system_prompts")
 _FILE = "state.db"
 _COUNTED = (
     "message_count",
@@ -58,6 +58,12 @@ _COUNTED = (
     "pricing_version",
 )
 """What of a session's row changes with every message."""
+_LISTED = (
+    *("title", "model", "cwd", "ended_at", "end_reason", "rewind_count"),
+    "system_prompt_hash",
+)
+_PASSING = ("last_", "handoff_", "compression_", "git_metadata_")
+"""How columns begin that tell what the program is at just now."""
 _ROUTE = ("model", "billing_provider", "billing_base_url", "billing_mode", "task")
 _SUMMED = (*_COUNTED[3:8], "estimated_cost_usd", "actual_cost_usd")
 RANK_PROMPT, RANK_NAMED = 1, 2
@@ -125,7 +131,7 @@ class Sessions:
 
     def _listed(self) -> list[dict[str, Any]]:
         there = self._database.tables["sessions"]
-        wanted = ("title", "model", "cwd", "ended_at", "end_reason", "rewind_count", *_COUNTED)
+        wanted = (*_LISTED, *_COUNTED)
         columns = ["id", "started_at", *(column for column in wanted if column in there)]
         if "system_prompt" in there:
             columns.append("length(system_prompt)")
@@ -154,13 +160,14 @@ class Sessions:
 
     def _told(self, session: dict[str, Any]) -> Iterator[Item]:
         row = {key: value for key, value in session.items() if key not in _COUNTED}
-        prompt = row.pop("system_prompt", None)
+        row.pop("system_prompt", None)
         for key in ("model_config", "origin_json"):
             row[key] = database.embedded(row.get(key))
         row["kin"] = self._family.kin(session)
         row["project"] = self._family.project(session)
-        yield Item("session", database.line(row), aside=True)
-        if prompt:
+        kept = {key: value for key, value in row.items() if not key.startswith(_PASSING)}
+        yield Item("session", database.line(row), aside=True, said=database.line(kept))
+        if prompt := self._family.prompt(session):
             body = database.line({"system_prompt": prompt, "started_at": row["started_at"]})
             yield Item("system_prompt", body, aside=True)
 

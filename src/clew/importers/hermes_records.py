@@ -60,7 +60,9 @@ def decode(row: JSON) -> Message:
     if message.role == "assistant":
         parts = (*_thoughts(row), *parts)
     words = next((part.text for part in parts if isinstance(part, Text)), "")
-    summary = message.role != "tool" and words.lstrip().startswith(SUMMARIES)
+    summary = message.role != "tool" and (
+        words.lstrip().startswith(SUMMARIES) or row.get("_compressed_summary") == 1
+    )
     return msgspec.structs.replace(
         message,
         parts=parts,

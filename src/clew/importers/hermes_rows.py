@@ -21,6 +21,11 @@ JSON_MARK: Final = "\x00json:"
 MARKED_SINCE: Final = 16
 """From this version of the schema on, every branch and sub-agent is marked as one."""
 ORPHAN: Final = "__orphaned__"
+RESETS: Final = (
+    *("session_reset", "session_switch", "idle", "daily", "suspended"),
+    "resume_pending_expired",
+)
+"""How a session ended that was reset."""
 
 _CORE: Final = ("role", "content", "tool_call_id", "tool_calls", "tool_name")
 _UNSAID: Final = ("id", "timestamp", "active", "compacted", "token_count")
@@ -71,6 +76,14 @@ class Family:
         """A session's row; `None` when it is not there (any more)."""
         found = self._database.rows("select * from sessions where id = ?", id)
         return found[0] if found else None
+
+    def prompt(self, session: dict[str, Any]) -> str | None:
+        """A session's system prompt: its own, or where many share it, the shared one."""
+        own, shared = session.get("system_prompt"), session.get("system_prompt_hash")
+        if not own and shared and "system_prompts" in self._database.tables:
+            query = "select prompt from system_prompts where hash = ?"
+            own = next((row["prompt"] for row in self._database.rows(query, shared)), None)
+        return own if isinstance(own, str) and own else None
 
     # --- rows ---
 
@@ -142,7 +155,8 @@ class Family:
 
     def kin(self, session: dict[str, Any]) -> dict[str, Any]:
         """What `parent_session_id` means: `compression`, `branch`, `reset`, `spawned_by`, each
-        with the other session's id. A sub-agent that was compacted is two of them.
+        with the other session's id. A sub-agent that was compacted is two of them. A session
+        that goes on has its parent's marks, too: those that name another session are not its own.
         """
         parent, marks = session["parent_session_id"], _config(session)
         found: dict[str, Any] = {}
@@ -156,7 +170,7 @@ class Family:
             found["branch"] = parent
         elif spawned == parent:
             pass
-        elif "_reset_from" in marks:
+        elif marks.get("_reset_from") == parent or _reset(session, above):
             found["reset"] = parent
         elif self._goes_on(session, above):
             found["compression"] = parent
@@ -185,6 +199,14 @@ def _branched(session: dict[str, Any], above: dict[str, Any]) -> bool:
     """How branches were told before they were marked."""
     ended, began = _number(above.get("ended_at")), _number(session["started_at"])
     return above.get("end_reason") == "branched" and 0 < ended <= began
+
+
+def _reset(session: dict[str, Any], above: dict[str, Any]) -> bool:
+    """How resets were told before they were marked: the same chat goes on in a new session."""
+    same = session.get("session_key") or None
+    return (
+        above.get("end_reason") in RESETS and same is not None and above.get("session_key") == same
+    )
 
 
 def _config(session: dict[str, Any]) -> dict[str, JSON]:
