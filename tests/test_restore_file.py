@@ -378,6 +378,16 @@ def test_a_compaction_made_here_is_written_as_one(ledger: clew.Ledger, tmp_path:
             ]
 
 
+def test_the_folder_is_that_of_the_records_whatever_the_project(
+    claude: Path, tmp_path: Path
+) -> None:
+    with clew.open(MEMORY, project="/some/other", search=False) as ledger:
+        ledger.import_from(claude)
+        session = imported(ledger, f"claude-code:{MAIN}")
+        done = ledger.restore_file(session, "pi", root=tmp_path / "pi")
+    assert done.command.startswith("cd /home/mo/work.d && ")
+
+
 def test_a_folder_that_is_not_known_is_the_one_at_hand(
     ledger: clew.Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ from clew.model import (
 )
 from clew.shapes.base import as_object, left_out
 from clew.writers import Conversation, Written, claude_code, lost, pi
-from clew.writers.base import Losses, Writer, checked_path
+from clew.writers.base import Losses, Writer, checked_path, digest
 from clew.writers.settling import settled
 
 if TYPE_CHECKING:
@@ -362,6 +362,52 @@ def test_a_summary_that_is_not_there_is_stood_in_for(tmp_path: Path) -> None:
     back = read_back(tmp_path, written)
     assert [m.text for m in back.messages][1:] == ["Go on."]
     assert [m.text for m in back.earlier] == ["Begin."]
+
+
+def test_a_text_that_is_said_twice_is_read_twice(tmp_path: Path) -> None:
+    twice = (Text("Yes."), Text("Yes."))
+    told = talk([Message("user", (Text("Sure?"),)), Message("assistant", twice)])
+    for agent in WRITERS:
+        back = read_back(tmp_path, write(agent, told))
+        assert said(back.messages)[1].texts == ("Yes.", "Yes.")
+
+
+def test_a_compaction_never_stands_between_a_call_and_its_result() -> None:
+    told = talk(
+        [
+            Message("user", (Text("They met."),), summary=True),
+            Message("assistant", (ToolCall("t1", "Bash"),)),
+            Message("tool", (ToolResult("t1", (Text("ok"),)),)),
+            Message("user", (Text("Good."),)),
+        ]
+    )
+    (raw,) = write("pi", told).files.values()
+    entries = [json.loads(line) for line in raw.splitlines()]
+    roles = [entry.get("message", entry).get("role", entry["type"]) for entry in entries]
+    assert roles == ["session", "assistant", "toolResult", "compaction", "user"]
+    assert entries[3]["firstKeptEntryId"] == entries[1]["id"]
+
+
+def test_no_two_entries_of_pis_share_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = digest
+
+    def few(conversation: Conversation, *names: str) -> bytes:
+        """Eight ids for all first tries."""
+        drawn = real(conversation, *names)
+        return bytes([drawn[0] % 8]) * 32 if names[-1] == "0" else drawn
+
+    monkeypatch.setattr("clew.writers.pi.digest", few)
+    told = talk([Message("user", (Text(str(number)),)) for number in range(40)])
+    (raw,) = write("pi", told).files.values()
+    entries = [json.loads(line) for line in raw.splitlines()[1:]]
+    assert len({entry["id"] for entry in entries}) == 40
+    assert [entry["parentId"] for entry in entries[1:]] == [entry["id"] for entry in entries[:-1]]
+
+
+def test_a_folder_is_never_an_option_of_cd() -> None:
+    told = talk([Message("user", (Text("Hello"),))], cwd="-P $(x)")
+    for agent in WRITERS:
+        assert write(agent, told).command.startswith("cd -- '-P $(x)' && ")
 
 
 def test_another_state_of_a_session_is_another_session() -> None:
