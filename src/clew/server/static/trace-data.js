@@ -12,6 +12,7 @@
  * @property {number} turn
  * @property {number} start Unix milliseconds
  * @property {number|null} end the same; null while it runs, and where nothing tells
+ * @property {number} reach until when it is drawn, where it has no end and does not run
  * @property {Row|null} parent
  * @property {Row[]} kids
  * @property {string|null} batch
@@ -56,7 +57,7 @@ function row(get, key, session) {
   const start = get("started_us") / 1000;
   const took = get("latency_us");
   return {
-    key, start, end: took === null ? null : start + took / 1000,
+    key, start, end: took === null ? null : start + took / 1000, reach: start,
     sequence: get("sequence"), kind: get("kind"), name: get("name"), status: get("status"),
     turn: get("turn"), parent: null, kids: [], batch: get("batch"), model: get("model"),
     tokens: tokensOf(get), cost: get("cost"), at: `${get("of") ?? session}:${get("at") ?? 0}`,
@@ -128,7 +129,7 @@ export function joined(old, fresh) {
 export function planted(rows) {
   const turns = new Map(rows.filter((each) => each.kind === "turn").map((each) => [each.turn, each]));
   const roots = [];
-  for (const each of rows) { each.kids = []; each.sum = nothing(); }
+  for (const each of rows) { each.kids = []; each.sum = nothing(); each.reach = each.start; }
   for (const each of rows) {
     const turn = each.kind === "turn" ? null : turns.get(each.turn) ?? null;
     each.parent ??= turn;
@@ -137,8 +138,25 @@ export function planted(rows) {
   }
   const order = (a, b) => a.start - b.start || a.sequence - b.sequence;
   for (const each of rows) each.kids.sort(order);
-  for (const each of rows) if (each.tokens) count(each);
+  for (const each of rows) { if (each.tokens) count(each); stretch(each); }
   return roots.sort(order);
+}
+
+/** What ended at no time that is known is drawn as far as what is below it. */
+function stretch(row) {
+  const end = row.end ?? row.start;
+  for (let at = row.parent; at && at.reach < end; at = at.parent) at.reach = end;
+}
+
+/** Until when a row is drawn. @param {Row} row */
+export function endOf(row, now) {
+  if (row.end !== null) return row.end;
+  return RUNNING.has(row.status) ? Math.max(now, row.start) : row.reach;
+}
+
+/** @param {Row} row */
+export function nameOf(row) {
+  return row.kind === "turn" && row.name === "turn" ? `turn ${row.turn}` : row.name;
 }
 
 function circles(from) {

@@ -2,13 +2,14 @@
 // The rows and bars that are seen, as elements: never more of them than fit.
 
 import { bar, ticks } from "./trace-layout.js";
-import { FAILED, RUNNING, took } from "./trace-data.js";
+import { FAILED, nameOf, RUNNING, took } from "./trace-data.js";
 import { duration, element, exact, given, short } from "./trace-words.js";
 
 const MORE = 6;
 const DEPTH_MAX = 12;
 const INDENT_REM = 0.85;
 const LABEL_SPACE = 0.82;
+const LAST_PX = 40;
 
 export class Rows {
   /** @param {HTMLElement} box the element that scrolls @param {HTMLElement} space its inside */
@@ -59,7 +60,7 @@ export class Rows {
       node.setAttribute("aria-selected", `${is}`);
       node.classList.toggle("hit", hits.has(row));
       if (is) active = node.id;
-      place(node, row, scale, view, now);
+      place(node, this.lines[at], scale, view, now);
     }
     if (active) this.box.setAttribute("aria-activedescendant", active);
     else this.box.removeAttribute("aria-activedescendant");
@@ -89,8 +90,8 @@ function rowElement({ row, depth, open, bracket }, at) {
   name.style.paddingLeft = `${0.3 + Math.min(depth, DEPTH_MAX) * INDENT_REM}rem`;
   const twist = element("span", "twist", open === null ? "" : open ? "▾" : "▸");
   twist.setAttribute("aria-hidden", "true");
-  const words = element("span", "trace-words", row.name);
-  words.title = row.name;
+  const words = element("span", "trace-words", nameOf(row));
+  words.title = nameOf(row);
   const shape = element("span", "trace-shape");
   shape.setAttribute("aria-hidden", "true");
   name.append(twist, shape, element("span", "unseen", `${row.kind}: `), words);
@@ -126,7 +127,7 @@ function tokensOf({ sum }) {
 
 const SHOWN = { ok: "", open: "no result" };
 
-function place(node, row, scale, view, now) {
+function place(node, { row, from: first }, scale, view, now) {
   const lane = /** @type {HTMLElement} */ (node.lastElementChild);
   const label = /** @type {HTMLElement} */ (lane.lastElementChild);
   const stick = /** @type {HTMLElement} */ (label.previousElementSibling);
@@ -147,15 +148,19 @@ function place(node, row, scale, view, now) {
   label.classList.toggle("on", right > LABEL_SPACE && !before);
   const bracketed = lane.firstElementChild;
   if (bracketed?.classList.contains("trace-bracket")) {
-    const hidden = from < 0 || from > 1;
-    bracketed.classList.toggle("away", hidden);
-    /** @type {HTMLElement} */ (bracketed).style.left = `calc(${left * 100}% - 5px)`;
+    const at = (scale.to(first) - view.u0) / (view.u1 - view.u0);
+    bracketed.classList.toggle("away", at < 0 || at > 1);
+    /** @type {HTMLElement} */ (bracketed).style.left = `calc(${at * 100}% - 5px)`;
   }
 }
 
 /** The marks above the bars. */
-export function rule(ruler, scale, view) {
-  const found = ticks(scale, view, ruler.clientWidth).map((each) => {
+export function rule(ruler, box, scale, view) {
+  ruler.style.marginRight = `${box.offsetWidth - box.clientWidth}px`;
+  const width = ruler.clientWidth;
+  const shown = ticks(scale, view, width).filter(
+    (each) => each.gap || (each.at >= 0 && each.at * width < width - LAST_PX));
+  const found = shown.map((each) => {
     const mark = element("span", each.gap ? "trace-gap" : "trace-tick",
       each.gap ? duration(each.time) : `+${duration(each.time)}`);
     mark.style.left = `${each.at * 100}%`;

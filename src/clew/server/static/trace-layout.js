@@ -1,7 +1,7 @@
 // @ts-check
 // Where rows and bars stand: which rows there are, and how times become places. Pure.
 
-import { FAILED, RUNNING } from "./trace-data.js";
+import { endOf, FAILED, RUNNING } from "./trace-data.js";
 
 const GAP_SHARE = 0.05;
 const GAP_BAND = 0.03;
@@ -27,7 +27,7 @@ export function lines(roots, closed, wanted) {
   while (stack.length) {
     const { row, depth } = stack.pop();
     const open = row.kids.length ? !closed.has(row.key) : null;
-    found.push({ row, depth, open, bracket: "" });
+    found.push({ row, depth, open, bracket: "", from: row.start });
     if (open) push(row.kids, depth + 1);
   }
   bracket(found);
@@ -42,7 +42,11 @@ function bracket(found) {
     const up = same(found[at - 1], each);
     const down = same(each, found[at + 1]);
     each.bracket = up && down ? "mid" : up ? "last" : down ? "first" : "";
+    each.from = up ? Math.min(found[at - 1].from, each.row.start) : each.row.start;
   });
+  for (let at = found.length - 2; at >= 0; at--) {
+    if (same(found[at], found[at + 1])) found[at].from = found[at + 1].from;
+  }
 }
 
 /**
@@ -86,13 +90,14 @@ export function axis(rows, now, compress) {
   let last = -Infinity;
   const busy = [];
   for (const each of rows) {
-    const end = each.end ?? (RUNNING.has(each.status) ? Math.max(now, each.start) : each.start);
+    const end = endOf(each, now);
     first = Math.min(first, each.start);
     last = Math.max(last, end);
     if (each.kind !== "turn" || !each.kids.length) busy.push([each.start, end]);
   }
-  if (!(last > first)) { first = Number.isFinite(first) ? first : 0; last = first + 1; }
-  const gaps = gapsOf(busy, first, last);
+  const empty = !(last > first);
+  if (empty) { first = Number.isFinite(first) ? first : 0; last = first + 1; }
+  const gaps = empty ? [] : gapsOf(busy, first, last);
   const idle = gaps.reduce((sum, [from, to]) => sum + to - from, 0);
   const band = Math.max((last - first - idle) * GAP_BAND, 1e-3);
   const pieces = [];
@@ -137,9 +142,8 @@ function across(pieces, value, a0, a1, b0, b1) {
 
 /** Where a row's bar begins and ends, as shares of the width that is seen. */
 export function bar(row, scale, view, now) {
-  const end = row.end ?? (RUNNING.has(row.status) ? Math.max(now, row.start) : row.start);
   const width = view.u1 - view.u0;
-  return [(scale.to(row.start) - view.u0) / width, (scale.to(end) - view.u0) / width];
+  return [(scale.to(row.start) - view.u0) / width, (scale.to(endOf(row, now)) - view.u0) / width];
 }
 
 /** The marks of the ruler: where (a share of the width), and what they say. */

@@ -2,7 +2,7 @@
 // What is said of one row beside the bars, and the figures of all of them.
 
 import { part } from "./clew.js";
-import { byName, FAILED, slowest, took, total } from "./trace-data.js";
+import { byName, FAILED, nameOf, slowest, took, total } from "./trace-data.js";
 import { clock, dollars, duration, element, exact, given, pairs, short } from "./trace-words.js";
 
 const NAMES = { input: "input", read: "cache read", write: "cache write", output: "output",
@@ -25,7 +25,7 @@ export function tell(side, session, row, derived, scale, now) {
   close.type = "button";
   close.dataset.traceDo = "unchoose";
   close.setAttribute("aria-label", "Close the details");
-  const head = element("h3", "", row.name);
+  const head = element("h3", "", nameOf(row));
   const there = element("a", "", "Show in the transcript");
   there.href = link(session, row);
   there.dataset.traceAt = row.key;
@@ -135,7 +135,8 @@ export function figures(box, session, rows) {
     const way = element("a", "", row.name);
     way.href = link(session, row);
     way.dataset.traceAt = row.key;
-    slow.append(element("li", "", way, element("span", "", duration(took(row)))));
+    const words = `${duration(took(row))}, turn ${exact(row.turn)}, ${clock(row.start)}`;
+    slow.append(element("li", "", way, element("span", "", words)));
   }
   const found = byName(rows);
   const all = found.reduce((sum, each) => sum + each.time, 0) || 1;

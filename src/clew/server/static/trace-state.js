@@ -27,19 +27,23 @@ let timer = 0;
 /** Have the address say it, a moment later: browsers allow so many changes only. */
 export function write(state) {
   clearTimeout(timer);
-  timer = setTimeout(() => {
-    const url = new URL(location.href);
-    const say = (key, value) => {
-      if (value) url.searchParams.set(key, value); else url.searchParams.delete(key);
-    };
-    const open = Boolean(state.size);
-    say("trace", state.size);
-    say("span", open && state.span);
-    say("zoom", open && state.zoom ? state.zoom.map((each) => each.toFixed(1)).join("-") : "");
-    say("idle", open && state.idle ? "1" : "");
-    say("figures", open && state.figures ? "1" : "");
-    say("closed", open && state.closed.size <= CLOSED_MAX ? [...state.closed].join(",") : "");
-    for (const [name, key] of Object.entries(FILTER)) say(key, open && state.filter[name]);
-    history.replaceState(history.state, "", url);
-  }, QUIET_MS);
+  timer = setTimeout(() => keep(state), QUIET_MS);
+}
+
+/** Have the address say it now: somebody is about to leave. */
+export function keep(state) {
+  clearTimeout(timer);
+  const url = new URL(location.href);
+  const say = (key, value) => {
+    if (value) url.searchParams.set(key, value); else url.searchParams.delete(key);
+  };
+  const open = Boolean(state.size);
+  say("trace", state.size);
+  say("span", open && state.span);
+  say("zoom", open && state.zoom ? state.zoom.map((each) => each.toFixed(1)).join("-") : "");
+  say("idle", open && state.idle ? "1" : "");
+  say("figures", open && state.figures ? "1" : "");
+  say("closed", open && state.closed.size <= CLOSED_MAX ? [...state.closed].join(",") : "");
+  for (const [name, key] of Object.entries(FILTER)) say(key, open && state.filter[name]);
+  if (url.href !== location.href) history.replaceState(history.state, "", url);
 }
