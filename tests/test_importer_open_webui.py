@@ -295,3 +295,20 @@ def test_the_shared_database_reads_whole() -> None:
             ("tool", ""),
             ("assistant", "Yes."),
         ]
+
+
+def test_odd_types_and_numbers_cost_only_themselves(path: Path) -> None:
+    odd = [{"type": ["message"]}, 5, {"type": "function_call", "call_id": 5, "name": []}]
+    files = [{"type": "image", "url": 5}, "x", {"type": [1]}]
+    keep(
+        path,
+        "3",
+        ask("1", None, "one", files=files, timestamp=2**70),
+        answer("2", "1", "two", output=odd, usage={"prompt_tokens": 2**70, "eval_count": 3}),
+        ask("3", "2", "three", parentId="2", contextSummary=[1]),
+    )
+    run(path, "update chat set created_at = ?", 2**63 - 1)
+    with memory_ledger() as ledger:
+        assert ledger.import_from(path).notes == []
+        assert said(ledger, "c") == ["one", "two", "three"]
+        assert [(row.input, row.output) for row in ledger.usage()] == [(0, 3)]

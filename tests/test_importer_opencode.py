@@ -469,3 +469,37 @@ def test_a_watcher_keeps_up_with_the_database_and_the_files(tmp_path: Path, path
         say(path, "m3", "user", words("And?"))
         again.round()
         assert said(ledger, "ses_1")[-1] == "And?"
+
+
+def test_odd_types_and_numbers_cost_only_themselves(path: Path) -> None:
+    say(path, "m1", "user", words("Go."), {"type": ["text"]}, {"type": {"a": 1}, "text": 5})
+    tokens = {"input": 2**70, "output": 3, "cache": []}
+    odd = call("completed") | {"state": [1], "callID": 7}
+    say(
+        path,
+        "m2",
+        "assistant",
+        words("Gone."),
+        odd,
+        time={"created": 2**70},
+        tokens=tokens,
+        cost="x",
+    )
+    say(path, "m3", "assistant", words("On."), parentID=5, summary=[1], error=True, finish={})
+    start(path, "ses_2", revert="[1]", parent_id="ses_1")
+    with memory_ledger() as ledger:
+        assert ledger.import_from(path).notes == []
+        assert said(ledger, "ses_1") == ["Go.", "Gone.", "On."]
+        assert session(ledger, "ses_1").view(provider="anthropic").request
+        assert [(row.input, row.output) for row in ledger.usage()] == [(0, 3)]
+
+
+def test_a_folder_in_the_place_of_a_file_costs_no_other(tmp_path: Path) -> None:
+    tree = tmp_path / "storage"
+    shutil.copytree(GOLDEN / "storage", tree)
+    part = tree / "part" / "msg_63" / "prt_64.json"
+    part.unlink()
+    part.mkdir()
+    with memory_ledger() as ledger:
+        ledger.import_from(tree)
+        assert said(ledger, "ses_files")[0] == "Dry the pears."

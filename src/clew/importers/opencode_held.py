@@ -412,10 +412,10 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _bytes(path: Path) -> bytes:
-    """A file's bytes; none when it went away meanwhile."""
+    """A file's bytes; none when it went away meanwhile, or cannot be read: it costs no other."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return b""
 
 
