@@ -88,7 +88,7 @@ def derived_columns(
         around=entry_at(tx, session, at) if at else None,
         limit=limit,
         priced=_priced(session),
-        children={by.partition("#")[2]: id for id, by, *_ in children},
+        children={by.partition("#")[2]: id for id, by, *_ in children if "#" in by},
     )
     tree = _packed(session.id, len(found.rows), _values(found.rows, session.id))
     tree.derived = wire.Derived(found.first, found.last, found.total)

@@ -5,6 +5,8 @@
 /**
  * @typedef {object} Row
  * @property {string} key what the row is called in the address of the page
+ * @property {string} session whose row it is: a sub-agent's own are told below its call
+ * @property {boolean} derived no span was recorded: messages tell of it
  * @property {number} sequence
  * @property {string} kind
  * @property {string} name
@@ -32,8 +34,11 @@
 export const RUNNING = new Set(["running", "waiting"]);
 export const FAILED = new Set(["error", "denied", "timeout", "abandoned", "cancelled"]);
 
-/** Rows of a tree as `GET …/traces/tree` gives it. @returns {Row[]} */
-export function rowsOf(tree) {
+/**
+ * Rows of a tree as `GET …/traces/tree` gives it; `above` is what their keys begin with.
+ * @returns {Row[]}
+ */
+export function rowsOf(tree, above = "") {
   const columns = { ...tree.columns };
   for (const name of tree.deltas) if (columns[name]) columns[name] = summed(columns[name]);
   for (const [name, texts] of Object.entries(tree.texts)) {
@@ -44,7 +49,7 @@ export function rowsOf(tree) {
   const rows = [];
   for (let n = 0; n < tree.count; n++) {
     const get = (name) => columns[name]?.[n] ?? null;
-    rows.push(row(get, keyOf(get, seen, tree.derived), tree.session));
+    rows.push(row(get, above + keyOf(get, seen, tree.derived), tree.session, Boolean(tree.derived)));
   }
   for (let n = 0; n < tree.count; n++) {
     const up = columns.parent?.[n];
@@ -53,11 +58,11 @@ export function rowsOf(tree) {
   return rows;
 }
 
-function row(get, key, session) {
+function row(get, key, session, derived) {
   const start = get("started_us") / 1000;
   const took = get("latency_us");
   return {
-    key, start, end: took === null ? null : start + took / 1000, reach: start,
+    key, session, derived, start, end: took === null ? null : start + took / 1000, reach: start,
     sequence: get("sequence"), kind: get("kind"), name: get("name"), status: get("status"),
     turn: get("turn"), parent: null, kids: [], batch: get("batch"), model: get("model"),
     tokens: tokensOf(get), cost: get("cost"), at: `${get("of") ?? session}:${get("at") ?? 0}`,
@@ -71,7 +76,7 @@ export function rowOfSpan(span) {
   const told = {
     ...span, latency_us: lasted(span), at: null, of: null,
   };
-  const found = row((name) => told[name] ?? null, `${span.sequence}`, span.session);
+  const found = row((name) => told[name] ?? null, `${span.sequence}`, span.session, false);
   if (span.message) found.at = `${span.message.session}:${span.message.seq}`;
   return found;
 }
@@ -127,11 +132,13 @@ export function joined(old, fresh) {
  * @param {Row[]} rows
  */
 export function planted(rows) {
-  const turns = new Map(rows.filter((each) => each.kind === "turn").map((each) => [each.turn, each]));
+  const name = (each) => `${each.session} ${each.turn}`;
+  const turns = new Map(
+    rows.filter((each) => each.kind === "turn").map((each) => [name(each), each]));
   const roots = [];
   for (const each of rows) { each.kids = []; each.sum = nothing(); each.reach = each.start; }
   for (const each of rows) {
-    const turn = each.kind === "turn" ? null : turns.get(each.turn) ?? null;
+    const turn = each.kind === "turn" ? null : turns.get(name(each)) ?? null;
     each.parent ??= turn;
     if (circles(each)) each.parent = null;
     (each.parent ? each.parent.kids : roots).push(each);
@@ -165,8 +172,9 @@ function circles(from) {
   return false;
 }
 
+/** A sub-agent's calls count for the call that began it, and no further. */
 function count(row) {
-  for (let at = row; at; at = at.parent) {
+  for (let at = row; at; at = at.session === row.session ? at.parent : null) {
     const { sum } = at;
     for (const name of Object.keys(sum.tokens)) sum.tokens[name] += row.tokens[name];
     sum.calls += 1;

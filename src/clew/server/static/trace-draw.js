@@ -9,7 +9,7 @@ const MORE = 6;
 const DEPTH_MAX = 12;
 const INDENT_REM = 0.85;
 const LABEL_SPACE = 0.82;
-const LAST_PX = 40;
+const LAST_PX = 64;
 
 export class Rows {
   /** @param {HTMLElement} box the element that scrolls @param {HTMLElement} space its inside */
@@ -137,21 +137,32 @@ function place(node, { row, from: first }, scale, view, now) {
   stick.hidden = to < 0 || from > 1;
   stick.style.left = `${left * 100}%`;
   stick.style.width = `${(right - left) * 100}%`;
-  const time = took(row, now);
-  const said = [time === null ? "" : duration(time), SHOWN[row.status] ?? row.status];
-  const text = said.filter(Boolean).join(" ");
-  if (label.textContent !== text) label.textContent = text;
-  label.classList.toggle("away", stick.hidden);
-  const before = right > LABEL_SPACE && left > 1 - LABEL_SPACE;
-  label.style.left = right > LABEL_SPACE ? "auto" : `${right * 100}%`;
-  label.style.right = right <= LABEL_SPACE ? "auto" : before ? `${(1 - left) * 100}%` : "0";
-  label.classList.toggle("on", right > LABEL_SPACE && !before);
+  write(label, words(row, now, from, to), left, right);
   const bracketed = lane.firstElementChild;
   if (bracketed?.classList.contains("trace-bracket")) {
     const at = (scale.to(first) - view.u0) / (view.u1 - view.u0);
     bracketed.classList.toggle("away", at < 0 || at > 1);
     /** @type {HTMLElement} */ (bracketed).style.left = `calc(${at * 100}% - 5px)`;
   }
+}
+
+/** What is said of a bar; for one that is not in sight, where it is. */
+function words(row, now, from, to) {
+  const time = took(row, now);
+  const said = [time === null ? "" : duration(time), SHOWN[row.status] ?? row.status];
+  const text = said.filter(Boolean).join(" ");
+  if (to < 0) return `‹ ${text}`;
+  return from > 1 ? `${text} ›` : text;
+}
+
+/** Behind the bar; before it, or on it, where there is no room. */
+function write(label, text, left, right) {
+  if (label.textContent !== text) label.textContent = text;
+  const before = right > LABEL_SPACE && left > 1 - LABEL_SPACE;
+  label.style.left = right > LABEL_SPACE ? "auto" : `${Math.max(right, 0) * 100}%`;
+  label.style.right = right <= LABEL_SPACE ? "auto"
+    : before ? `${Math.max(1 - left, 0) * 100}%` : "0";
+  label.classList.toggle("on", right > LABEL_SPACE && !before);
 }
 
 /** The marks above the bars. */

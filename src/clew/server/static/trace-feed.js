@@ -52,8 +52,21 @@ export class Feed {
     this.derived = { ...tree.derived, first: Math.min(this.derived.first, tree.derived.first) };
   }
 
-  async ask(query) {
-    const answer = await fetch(`${this.url}/tree?${new URLSearchParams({ derive: "true", ...query })}`);
+  /** What ran in the session that a call began, below the call. */
+  async nest(row) {
+    const tree = await this.ask({}, `/api/v1/sessions/${row.child}/traces`);
+    const fresh = rowsOf(tree, `${row.key}/`);
+    for (const each of fresh) if (each.kind === "turn" || !each.turn) each.parent ??= row;
+    this.rows = [...this.rows.filter((each) => each.session !== row.child), ...fresh];
+  }
+
+  /** The rows of the session itself. */
+  get own() {
+    return this.rows.filter((each) => each.session === this.session);
+  }
+
+  async ask(query, url = this.url) {
+    const answer = await fetch(`${url}/tree?${new URLSearchParams({ derive: "true", ...query })}`);
     const said = await answer.json().catch(() => ({}));
     if (!answer.ok) throw new Error(said.detail ?? `the server answered ${answer.status}`);
     return said;

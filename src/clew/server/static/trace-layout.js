@@ -26,7 +26,8 @@ export function lines(roots, closed, wanted) {
   push(roots, 0);
   while (stack.length) {
     const { row, depth } = stack.pop();
-    const open = row.kids.length ? !closed.has(row.key) : null;
+    const unseen = row.child ? false : null;
+    const open = row.kids.length ? !closed.has(row.key) : unseen;
     found.push({ row, depth, open, bracket: "", from: row.start });
     if (open) push(row.kids, depth + 1);
   }

@@ -12,15 +12,15 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /** Where a row is in the transcript. */
 export function link(session, row) {
+  if (row.session !== session) return `/sessions/${row.session}?at=${row.at}&trace=1`;
   const url = new URL(location.href);
   url.searchParams.set("at", row.at);
   url.searchParams.delete("start");
-  url.pathname = `/sessions/${session}`;
   return url.pathname + url.search;
 }
 
 /** Fill the details with a row; its bodies come a moment later. */
-export function tell(side, session, row, derived, scale, now) {
+export function tell(side, session, row, scale, now) {
   const close = element("button", "quiet", "✕");
   close.type = "button";
   close.dataset.traceDo = "unchoose";
@@ -28,7 +28,7 @@ export function tell(side, session, row, derived, scale, now) {
   const head = element("h3", "", nameOf(row));
   const there = element("a", "", "Show in the transcript");
   there.href = link(session, row);
-  there.dataset.traceAt = row.key;
+  if (row.session === session) there.dataset.traceAt = row.key;
   const ways = element("p", "trace-ways", there);
   if (row.child) {
     const child = element("a", "", "Open the sub-agent's session");
@@ -39,7 +39,7 @@ export function tell(side, session, row, derived, scale, now) {
   side.replaceChildren(element("div", "trace-side-top", head, close), ways,
     pairs(facts(row, scale, now)), ...tokens(row), body);
   side.hidden = false;
-  if (row.kind !== "turn" || !derived) load(body, session, row, derived);
+  if (row.kind !== "turn" || !row.derived) load(body, row);
 }
 
 function facts(row, scale, now) {
@@ -91,12 +91,12 @@ function picture(told) {
   return svg;
 }
 
-async function load(body, session, row, derived) {
-  const query = derived ? new URLSearchParams({ at: row.at })
+async function load(body, row) {
+  const query = row.derived ? new URLSearchParams({ at: row.at })
     : new URLSearchParams({ span: `${row.sequence}` });
-  if (derived && row.part !== null) query.set("part", `${row.part}`);
+  if (row.derived && row.part !== null) query.set("part", `${row.part}`);
   try {
-    const found = await part(`/sessions/${session}/trace/detail?${query}`);
+    const found = await part(`/sessions/${row.session}/trace/detail?${query}`);
     body.replaceChildren(...found.childNodes);
     /** @type {any} */ (window).htmx?.process(body);
   } catch {

@@ -129,16 +129,16 @@ export class View {
     const { gaps, first, last, idle } = this.scale;
     const share = Math.round((idle / (last - first)) * 100);
     this.find("facts").textContent = rows.length
-      ? summary(rows, this.scale, gaps.length ? share : 0) : "";
+      ? summary(this.feed.own, this.scale, gaps.length ? share : 0) : "";
     const button = this.button("idle");
     button.hidden = !gaps.length;
-    button.textContent = `Compress idle time (${share} %)`;
+    button.textContent = `Compress idle (${share} %)`;
     button.setAttribute("aria-pressed", `${this.said.idle}`);
     this.about();
     this.find("figures").hidden = !this.said.figures;
     this.find("body").hidden = this.said.figures;
     this.button("figures").setAttribute("aria-expanded", `${this.said.figures}`);
-    if (this.said.figures) figures(this.find("figures"), this.root.dataset.session, rows);
+    if (this.said.figures) figures(this.find("figures"), this.feed.session, this.feed.own);
   }
 
   measure() {
@@ -199,8 +199,7 @@ export class View {
   detail() {
     this.shownStatus = this.chosen?.status;
     if (!this.chosen) { this.side.hidden = true; return; }
-    const derived = Boolean(this.feed.derived);
-    tell(this.side, this.root.dataset.session, this.chosen, derived, this.scale, this.now ?? Date.now());
+    tell(this.side, this.feed.session, this.chosen, this.scale, this.now ?? Date.now());
   }
 }
 

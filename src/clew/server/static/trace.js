@@ -85,9 +85,18 @@ class Trace extends View {
     this.said.span = row?.key ?? "";
     for (let up = row?.parent; up; up = up.parent) this.said.closed.delete(up.key);
     this.toReveal = null;
+    this.sight(row);
     this.detail();
     if (row && go) this.goto();
     this.later("lines");
+  }
+
+  /** Move along so far that a row's bar is seen. */
+  sight(row) {
+    if (!row || this.fitted) return;
+    const [from, to] = [row.start, endOf(row, this.now)].map(this.scale.to);
+    const { u0, u1 } = this.view;
+    if (to < u0 || from > u1) this.pan((from - u0) / (u1 - u0) - 0.1);
   }
 
   choose(at) {
@@ -97,11 +106,11 @@ class Trace extends View {
   /** The transcript's cards are whole messages: a call stands on that which makes it. */
   goto() {
     const row = this.chosen;
-    if (!row?.at) return;
+    if (!row?.at || row.session !== this.feed.session) return;
     const card = (at) => document.getElementById(`e${at.replace(":", "-")}`);
-    const asked = this.feed.rows.filter((each) => each.kind === "model" && each.turn === row.turn
+    const asked = this.feed.own.filter((each) => each.kind === "model" && each.turn === row.turn
       && each.sequence <= row.sequence).at(-1);
-    const at = !card(row.at) && this.feed.derived && asked && card(asked.at) ? asked.at : row.at;
+    const at = !card(row.at) && row.derived && asked && card(asked.at) ? asked.at : row.at;
     keep(this.said);
     document.dispatchEvent(new CustomEvent("clew:goto", { detail: { at } }));
     this.box.focus({ preventScroll: true });
@@ -130,6 +139,7 @@ class Trace extends View {
 
   toggle(at = this.place()) {
     const row = this.lines[at]?.row;
+    if (row?.child && !row.kids.length) { this.fetch(() => this.feed.nest(row)); return; }
     if (!row?.kids.length) return;
     if (!this.said.closed.delete(row.key)) this.said.closed.add(row.key);
     this.later("lines");
