@@ -23,7 +23,7 @@ from clew.exporters import files
 from clew.exporters.base import Row, segments
 from clew.exporters.trajectory import trajectory
 from clew.log import look_head, path
-from clew.model import Compaction, Entry, Kind, Message, Usage
+from clew.model import Compaction, Entry, Kind, Message, SessionInfo, Usage
 from clew.redaction import Redactor
 from clew.window import parse_since
 
@@ -70,7 +70,11 @@ def handed_out(ledger: Ledger, session: Session) -> Row:
 
 def _row(tx: Tx, key: int) -> Row:
     place = look_head(tx, key).place
-    entries = reading.entries_of(tx, path(tx, place))
+    return row_of(tx, key, reading.entries_of(tx, path(tx, place)))
+
+
+def row_of(tx: Tx, key: int, entries: list[Entry]) -> Row:
+    """The row of a session as these entries of its path tell it."""
     messages, beside = _metered(entries, reading.messages_of(entries))
     cut = segments(messages, _cuts(entries, messages))
     return trajectory(reading.info(tx, key), cut, beside)
@@ -130,6 +134,7 @@ def export(
     since: str | int | None,
     until: str | int | None,
     project: str | None,
+    agent: str | None,
     sessions: Iterable[str] | None,
     tier: str | None,
     redact: bool,
@@ -139,11 +144,11 @@ def export(
     """See `Ledger.export`."""
     if tier is not None and tier not in TIERS:
         raise Invalid(f"tier={tier!r} is not one of {', '.join(TIERS)}")
-    chosen = _chosen(ledger, since, until, project, sessions)
+    keys = chosen(ledger, since, until, project, agent, sessions)
     dropped: Counter[str] = Counter()
     target = Path(output) if isinstance(output, (str, os.PathLike)) else output
     redactor = Redactor(ledger._secret(PLACEHOLDERS)) if redact else None
-    rows = _rows(ledger, chosen, tier, dropped, on_progress)
+    rows = _rows(ledger, list(keys), tier, dropped, on_progress)
     written = files.write(rows, target, redactor=redactor, overwrite=overwrite)
     ledger._run(
         lambda tx: ledger._record(
@@ -168,14 +173,17 @@ def export(
     )
 
 
-def _chosen(
+def chosen(
     ledger: Ledger,
     since: str | int | None,
     until: str | int | None,
     project: str | None,
+    agent: str | None,
     sessions: Iterable[str] | None,
-) -> list[int]:
-    """Keys of the sessions in the window, in the order in which the ledger got them."""
+) -> dict[int, SessionInfo]:
+    """The sessions in the window by their keys, in the order in which the ledger got them; their
+    settings are left out. Raises `Invalid` for a time that is none, `NotFound`.
+    """
     now = now_ms()
     named = None if sessions is None else {ledger.get(id)._key for id in sessions}
     with ledger._database.read() as tx:
@@ -183,7 +191,7 @@ def _chosen(
             "session_list",
             project=ledger._known_project(project),
             status=None,
-            agent=None,
+            agent=agent,
             frontend=None,
             user_id=None,
             since_ms=parse_since(str(since), now) if since is not None else None,
@@ -193,8 +201,8 @@ def _chosen(
             before_key=None,
             limit=EVERY,
         )
-    keys = sorted(row[-1] for row in rows)
-    return keys if named is None else [key for key in keys if key in named]
+    rows.sort(key=lambda row: row[-1])
+    return {row[-1]: reading.info_row(row) for row in rows if named is None or row[-1] in named}
 
 
 def _rows(

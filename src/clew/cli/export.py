@@ -28,6 +28,7 @@ def export() -> None:
 @click.option("--since", metavar="WHEN", help="Sessions changed since 30d, 12h or a date.")
 @click.option("--until", metavar="WHEN", help="Sessions changed before.")
 @click.option("--session", "names", multiple=True, metavar="SESSION", help="Only this one; repeat.")
+@click.option("--agent", metavar="NAME", help="Only what this agent did.")
 @click.option("--tier", type=click.Choice(TIERS, case_sensitive=False), help="Only this tier.")
 @click.option("--redact/--raw", default=True, help="Replace secrets and names (the default).")
 @click.option("--overwrite", is_flag=True, help="Replace FILE when it is there.")
@@ -37,6 +38,7 @@ def trajectory(
     since: str | None,
     until: str | None,
     names: tuple[str, ...],
+    agent: str | None,
     tier: str | None,
     redact: bool,
     overwrite: bool,
@@ -56,6 +58,7 @@ def trajectory(
             output=sys.stdout.buffer if target == "-" else target,
             since=since,
             until=until,
+            agent=agent,
             sessions=ids or None,
             tier=tier.upper() if tier else None,
             redact=redact,

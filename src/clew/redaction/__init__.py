@@ -5,7 +5,19 @@ second look at what was written. Pure: no files, no network.
 """
 
 from clew.redaction.engine import Redactor
+from clew.redaction.preview import Piece, Replacement, replacements
 from clew.redaction.report import Finding, Report
 from clew.redaction.rules import RULES, SECRET_RULES, Rule, ruleset
 
-__all__ = ["RULES", "SECRET_RULES", "Finding", "Redactor", "Report", "Rule", "ruleset"]
+__all__ = [
+    "RULES",
+    "SECRET_RULES",
+    "Finding",
+    "Piece",
+    "Redactor",
+    "Replacement",
+    "Report",
+    "Rule",
+    "replacements",
+    "ruleset",
+]

@@ -54,6 +54,7 @@ class Redactor:
         self._literals = Literals()
         for value in known:
             self._literals.add_known(value)
+        self._rules: dict[bytes, str] = {}
         self._short: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._clean: set[str] = set()
         self._clean_with = 0
@@ -74,6 +75,10 @@ class Redactor:
     def not_spread(self) -> int:
         """Values found after the limit of `learned`; replaced only where a rule finds them."""
         return self._literals.refused
+
+    def rule_of(self, placeholder: bytes) -> str | None:
+        """The rule that first found what a placeholder stands for; `None` for one of others."""
+        return self._rules.get(placeholder)
 
     def observe(self, value: JSON) -> None:
         """Take note of what `value` holds, so that it is replaced in what comes before it."""
@@ -197,7 +202,9 @@ class Redactor:
             self._learn(one, data)
             value = data[one.start : one.end]
             original = self._literals.original(value, one.type) or _decoded(value)
-            pieces += [data[at : one.start], self._pseudonyms.placeholder(one.type, original)]
+            placeholder = self._pseudonyms.placeholder(one.type, original)
+            self._rules.setdefault(placeholder, one.rule)
+            pieces += [data[at : one.start], placeholder]
             at = one.end
         pieces.append(data[at:])
         return b"".join(pieces)

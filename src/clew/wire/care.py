@@ -101,6 +101,7 @@ class TrajectoryQuery(Request):
     since: Since | None = None
     until: Since | None = None
     project: Name | None = None
+    agent: Name | None = None
     session: list[Name] = []
     tier: Name | None = None
     raw: bool = False

@@ -42,6 +42,7 @@ async def trajectories(call: Call) -> Stream:
             since=query.since,
             until=query.until,
             project=query.project,
+            agent=query.agent,
             sessions=query.session or None,
             tier=query.tier,
             redact=not query.raw,
