@@ -23,7 +23,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import clew
-from clew import gather, source, watching
+from clew import gather, importers, source, watching
 from clew.cli import main, services
 from clew.cli.options import Setup
 from clew.db import Settings
@@ -229,9 +229,7 @@ def test_a_file_that_vanishes_while_it_is_looked_at_is_no_news(
     gone = _history(tmp_path, "t", "x")
     take = gather.take_file
 
-    def late(
-        ledger: clew.Ledger, work: source.Work, report: source.Imported
-    ) -> list[source.Taken]:
+    def late(ledger: clew.Ledger, work: source.Work, report: source.Imported) -> list[source.Taken]:
         if work.path == gone:
             gone.unlink()
         return take(ledger, work, report)
@@ -239,6 +237,27 @@ def test_a_file_that_vanishes_while_it_is_looked_at_is_no_news(
     monkeypatch.setattr(gather, "take_file", late)
     found = Watcher(store, [tmp_path]).round()
     assert (len(found.changes), found.notes) == (1, [])
+
+
+def test_a_folder_that_is_a_store_is_not_looked_for_again_each_round(
+    store: clew.Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden = Path(__file__).resolve().parent / "golden" / "opencode"
+    folder = next(path for path in golden.rglob("storage") if path.is_dir())
+    shutil.copytree(folder, tmp_path / "opencode" / "storage")
+    watcher = Watcher(store, [tmp_path / "opencode"], ["opencode"])
+    assert watcher.round().changes
+    asked: list[Path] = []
+    opencode = importers.IMPORTERS["opencode"]
+    discover = opencode.discover
+
+    def counted(root: Path) -> Iterator[Path]:
+        asked.append(root)
+        return discover(root)
+
+    monkeypatch.setattr(opencode, "discover", counted)
+    assert watcher.round() == Round(files=1)
+    assert asked == []
 
 
 # --- what cannot be read -------------------------------------------------------------------

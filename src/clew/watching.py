@@ -149,7 +149,7 @@ class _Place:
             and before.get(name) != mark
             and self.importer.identify(Path(name))
         }
-        if due or fresh or not self._known <= self.marks.keys():
+        if due or fresh or any(self.mark(name) is None for name in self._known):
             self.found = [str(path) for path in self.importer.discover(self.root)]
             self._known = set(self.found)
             self._left_out |= fresh - self._known
