@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -224,3 +226,100 @@ def test_only_so_much_of_a_long_session_is_read(
     monkeypatch.setattr(derived, "WINDOW", 4)
     tree = _tree(web, session)
     assert tree["derived"] == {"first": 3, "last": 7, "total": 7}
+
+
+# --- the panel -----------------------------------------------------------------------------
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+def _detail(web: httpx.Client, session: clew.Session, **query: Any) -> str:
+    answer = web.get(f"/sessions/{session.id}/trace/detail", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def test_the_panel_is_there_for_whoever_may_read_traces(
+    web: httpx.Client, session: clew.Session, server_url: str
+) -> None:
+    page = web.get(f"/sessions/{session.id}?trace=1").text
+    assert f'data-trace data-session="{session.id}"' in page
+    assert 'role="treegrid"' in page
+    with clew.open(server_url) as ledger:
+        token = ledger.create_token("reader", ["session:read"]).token
+    web.cookies.clear()
+    assert web.post("/login", headers={"authorization": f"Bearer {token}"}).status_code == 204
+    page = web.get(f"/sessions/{session.id}?trace=1").text
+    assert page.count("data-trace") == 0
+    assert "trace.js" not in page
+    assert web.get(f"/sessions/{session.id}/trace/detail?at=1").status_code == 403
+
+
+def test_a_call_s_bodies_are_shown_as_text(web: httpx.Client, session: clew.Session) -> None:
+    _say(session, 0, "user", "Look.")
+    _say(session, 1, "assistant", [{"type": "text", "text": "I look."}, *_calls("look", HOSTILE)])
+    _say(session, 2, "user", _result("look", f"\x1b[31m{HOSTILE}\x1b[0m"))
+    shown = _detail(web, session, at=f"{session.id}:2", part=1)
+    assert "&#34;of&#34;: &#34;look&#34;" in shown
+    assert "<h4>Output</h4>" in shown
+    assert "&lt;script&gt;" in shown
+    assert HOSTILE not in shown
+    assert "\x1b" not in shown
+    other = _detail(web, session, at=f"{session.id}:2", part=2)
+    assert "<h4>Output</h4>" not in other
+    assert HOSTILE not in other
+    assert "I look." in _detail(web, session, at="2")
+
+
+def test_a_long_output_is_cut_and_all_of_it_can_be_asked_for(
+    web: httpx.Client, session: clew.Session
+) -> None:
+    _say(session, 0, "user", "Look.")
+    _say(session, 1, "assistant", _calls("look"))
+    _say(session, 2, "user", _result("look", "pear " * 4000 + "end"))
+    shown = _detail(web, session, at="2", part=0)
+    assert "end" not in shown.partition("<h4>Output</h4>")[2].partition("</pre>")[0]
+    found = re.search(r'hx-get="([^"]+)"', shown.partition("<h4>Output</h4>")[2])
+    assert found is not None
+    assert web.get(html.unescape(found[1])).text.count("pear") == 4000
+
+
+def test_what_is_no_call_has_no_bodies(web: httpx.Client, session: clew.Session) -> None:
+    _work(session)
+    url = f"/sessions/{session.id}/trace/detail"
+    for query, status in (
+        ("at=1&part=0", 404),
+        ("at=2&part=7", 404),
+        ("at=99&part=0", 404),
+        ("at=x", 422),
+        ("span=@3", 404),
+        ("span=1", 404),
+    ):
+        assert web.get(f"{url}?{query}").status_code == status, query
+
+
+def test_a_recorded_span_shows_what_was_recorded(web: httpx.Client, session: clew.Session) -> None:
+    _work(session)
+    span = session.start_span("tool", "saw", input={"tree": HOSTILE}, effect="external")
+    session.update_span(span.id, outcome="error", error="it broke", attributes={"blade": 3})
+    shown = _detail(web, session, span=str(span.sequence))
+    assert "<h4>Error</h4>" in shown
+    assert "it broke" in shown
+    assert "blade" in shown
+    assert "<dt>effect</dt><dd>external</dd>" in shown
+    assert "&lt;script&gt;" in shown
+    assert HOSTILE not in shown
+
+
+def test_no_other_project_s_spans_are_shown(
+    web: httpx.Client, session: clew.Session, server_url: str
+) -> None:
+    _work(session)
+    with clew.open(server_url) as ledger:
+        own = ledger.create(project="elsewhere")
+        token = ledger.create_token("there", ["trace:read", "session:read"], project="elsewhere")
+    header = {"authorization": f"Bearer {token.token}", "accept": "text/html"}
+    url = f"{server_url}/sessions/{own.id}/trace/detail"
+    assert httpx.get(f"{url}?at={session.id}:2&part=0", headers=header).status_code == 404
+    tree = f"{server_url}/api/v1/sessions/{own.id}/traces/tree?derive=true&at={session.id}:2"
+    assert httpx.get(tree, headers=header).status_code == 404

@@ -156,8 +156,16 @@ export class View {
     this.hits = new Set(this.said.filter.q ? found.hits : []);
     this.find("hits").textContent = found.rows ? `${exact(found.hits.length)} found` : "";
     this.rows.show(this.lines);
-    const at = this.place();
+    const at = this.chosen ? this.place() : this.askedFor();
     if (at >= 0 && this.toReveal !== this.chosen) { this.rows.reveal(at); this.toReveal = this.chosen; }
+  }
+
+  /** Where the entry is that the address names, until something is chosen. */
+  askedFor() {
+    const { at } = this.said;
+    if (!at) return -1;
+    return this.lines.findIndex(({ row }) => row.kind !== "turn"
+      && (row.at === at || row.at === `${this.feed.session}:${at}`));
   }
 
   /** Say what the rows are, and what is not among them. */
