@@ -52,8 +52,8 @@ class Looked(msgspec.Struct, frozen=True):
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """What was looked at, of `selected` sessions. `rules` counts placeholders by rule, and in how
-    many sessions each stands; `skipped` texts were too long to look at.
+    """What was looked at, of `selected` sessions with messages. `rules` counts placeholders by
+    rule, and in how many sessions each stands; `skipped` texts were too long to look at.
     """
 
     selected: int
@@ -81,8 +81,9 @@ def preview(ledger: Ledger, chosen: Mapping[int, SessionInfo]) -> Preview:
     redactor = Redactor(ledger._secret(PLACEHOLDERS))
     taken: list[tuple[SessionInfo, Row, int, int]] = []
     skipped = used = 0
-    newest = sorted(chosen, key=lambda key: -chosen[key].updated_ms)
-    for key in newest[:SESSIONS_MAX]:
+    spoken = [key for key, info in chosen.items() if info.messages]
+    spoken.sort(key=lambda key: -chosen[key].updated_ms)
+    for key in spoken[:SESSIONS_MAX]:
         if used >= BYTES_MAX:
             break
         row, entries, total = _beginning(ledger, key)
@@ -97,7 +98,7 @@ def preview(ledger: Ledger, chosen: Mapping[int, SessionInfo]) -> Preview:
         if learned == redactor.learned:
             break
     sessions = tuple(_looked(redactor, *each) for each in taken)
-    return Preview(len(chosen), sessions, _summed(sessions), skipped)
+    return Preview(len(spoken), sessions, _summed(sessions), skipped)
 
 
 def _beginning(ledger: Ledger, key: int) -> tuple[Row, int, int]:

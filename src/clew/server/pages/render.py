@@ -21,6 +21,7 @@ PARTS: Final = (
     ("/", "Sessions"),
     ("/search", "Search"),
     ("/usage", "Usage"),
+    ("/export", "Export"),
     ("/ledger", "Ledger"),
     ("/audit", "Audit"),
 )

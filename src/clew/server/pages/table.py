@@ -9,6 +9,7 @@ import msgspec
 from clew.access import Scope
 from clew.server.pages import (
     assets,
+    export,
     going,
     health,
     login,
@@ -62,6 +63,8 @@ PAGES: tuple[Route, ...] = (
     _page("/palette", READ, sessions.palette, "Sessions by their titles.", sessions.Words),
     _page("/search", READ, search.shown, "Search over everything.", search.Query),
     _page("/usage", Scope.TRACE_READ, usage.shown, "Tokens, cost, tool time and failures.", usage.Query),
+    _page("/export", Scope.EXPORT_RUN, export.shown, "Choose sessions and look at what redaction replaces.", export.Query),
+    _page("/export/preview", Scope.EXPORT_RUN, export.preview, "What redaction would replace in them.", export.Query),
     _page("/ledger", Scope.TRACE_READ, health.shown, "The ledger: counts, room, verification."),
     _page("/ledger/sizes", Scope.TRACE_READ, health.sizes, "The largest sessions."),
     _do("POST", "/ledger/verify", Scope.ADMIN, health.verified, "Verify the ledger."),

@@ -9,11 +9,11 @@ const KEYS = [
   ["j, k", "next, previous"],
   ["Enter", "open"],
   ["o", "open or close all that folds in an entry"],
-  ["g s, g f, g u, g l, g a", "sessions, search, usage, ledger, audit"],
+  ["g s, g f, g u, g e, g l, g a", "sessions, search, usage, export, ledger, audit"],
   ["t", "light or dark"],
   ["?", "these keys"],
 ];
-const PLACES = { s: "/", f: "/search", u: "/usage", l: "/ledger", a: "/audit" };
+const PLACES = { s: "/", f: "/search", u: "/usage", e: "/export", l: "/ledger", a: "/audit" };
 const STOPS = ".transcript > .entry, .sessions .session, .hits .hit";
 
 let chord = 0;

@@ -1,0 +1,130 @@
+"""Export: which sessions, and what redaction would replace in them, before anything is written.
+
+The file itself comes from the API's own route, which redacts, scans and puts it on record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from clew import previewing, trajectories
+from clew.access import Scope
+from clew.errors import Invalid, NotFound, RedactionFailed
+from clew.server.pages import render
+from clew.server.pages.text import plain
+
+if TYPE_CHECKING:
+    from clew.ledger import Ledger
+    from clew.model import SessionInfo
+    from clew.server.answer import Answer
+    from clew.server.call import Call
+
+LISTED: Final = 100
+"""So many of the selected sessions are listed, the newest."""
+FILE: Final = "/api/v1/trajectories"
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Which sessions, as the command line asks for them; empty means all. `raw` leaves the
+    redaction out.
+    """
+
+    since: str = ""
+    until: str = ""
+    project: str = ""
+    agent: str = ""
+    session: list[str] = []
+    raw: bool = False
+
+
+async def shown(call: Call) -> Answer:
+    """The choice, and how much it comes to."""
+    query: Query = call.query
+    projects = await call.ledger.projects()
+    problem, chosen = await _chosen(call)
+    newest = sorted(chosen, key=lambda info: -info.updated_ms)
+    return render.page(
+        call,
+        "export.html",
+        status=422 if problem else 200,
+        query=query,
+        projects=projects,
+        problem=problem,
+        reads=_reads(call),
+        raw_allowed=_may(call, Scope.EXPORT_RAW),
+        count=len(chosen),
+        rows=sum(info.messages > 0 for info in chosen),
+        messages=sum(info.messages for info in chosen),
+        listed=newest[:LISTED],
+        file=f"{FILE}?{_same(query)}" if _same(query) else FILE,
+        preview=f"/export/preview?{_same(query)}",
+    )
+
+
+async def preview(call: Call) -> Answer:
+    """What redaction replaces, for htmx: it is asked for when the page stands."""
+    problem, chosen = await _chosen(call)
+    found = None
+    if not problem:
+        try:
+            found = await asyncio.to_thread(_look, call.ledger.sync, call.query)
+        except (RedactionFailed, Invalid) as error:
+            problem = f"The export of these sessions would be refused: {error}"
+    return render.page(
+        call,
+        "export_preview.html",
+        status=422 if problem and not chosen else 200,
+        problem=problem,
+        found=found,
+        reads=_reads(call),
+        limits=(previewing.SESSIONS_MAX, previewing.ENTRIES_MAX),
+        plain=plain,
+    )
+
+
+async def _chosen(call: Call) -> tuple[str, list[SessionInfo]]:
+    """Why nothing can be chosen so, or what is."""
+    try:
+        return "", list((await asyncio.to_thread(_select, call.ledger.sync, call.query)).values())
+    except (Invalid, NotFound) as error:
+        return str(error), []
+
+
+def _select(ledger: Ledger, query: Query) -> dict[int, SessionInfo]:
+    return trajectories.chosen(
+        ledger,
+        query.since or None,
+        query.until or None,
+        query.project or None,
+        query.agent or None,
+        query.session or None,
+    )
+
+
+def _look(ledger: Ledger, query: Query) -> previewing.Preview:
+    return previewing.preview(ledger, _select(ledger, query))
+
+
+def _reads(call: Call) -> bool:
+    """Whoever may not read sessions is told figures alone: a sample is not scanned a second time
+    over everything, as a file is.
+    """
+    return _may(call, Scope.SESSION_READ)
+
+
+def _may(call: Call, scope: str) -> bool:
+    return call.token is not None and call.token.may(scope)
+
+
+def _same(query: Query) -> str:
+    """The same choice as a query."""
+    fields: dict[str, Any] = {
+        name: value for name, value in msgspec.structs.asdict(query).items() if value
+    }
+    if query.raw:
+        fields["raw"] = "true"
+    return urlencode(fields, doseq=True)
