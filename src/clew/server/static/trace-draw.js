@@ -6,6 +6,9 @@ import { FAILED, nameOf, RUNNING, took } from "./trace-data.js";
 import { duration, element, exact, given, short } from "./trace-words.js";
 
 const MORE = 6;
+const NARROW_PX = 560;
+const SMALL_PX = 26;
+const LARGE_PX = 44;
 const DEPTH_MAX = 12;
 const INDENT_REM = 0.85;
 const LABEL_SPACE = 0.82;
@@ -19,14 +22,13 @@ export class Rows {
     /** @type {Map<number, HTMLElement>} */
     this.drawn = new Map();
     this.lines = [];
-  }
-
-  get height() {
-    return this.box.clientWidth < 560 || matchMedia("(pointer: coarse)").matches ? 44 : 26;
+    this.height = SMALL_PX;
   }
 
   /** Other lines; what was drawn of the old ones goes. */
   show(lines) {
+    const large = this.box.clientWidth < NARROW_PX || matchMedia("(pointer: coarse)").matches;
+    this.height = large ? LARGE_PX : SMALL_PX;
     this.lines = lines;
     for (const each of this.drawn.values()) each.remove();
     this.drawn.clear();
@@ -165,8 +167,13 @@ function write(label, text, left, right) {
   label.classList.toggle("on", right > LABEL_SPACE && !before);
 }
 
-/** The marks above the bars. */
+let ruled = "";
+
+/** The marks above the bars, drawn anew when they change. */
 export function rule(ruler, box, scale, view) {
+  const told = [view.u0, view.u1, scale.first, scale.length, box.clientWidth].join();
+  if (told === ruled) return;
+  ruled = told;
   ruler.style.marginRight = `${box.offsetWidth - box.clientWidth}px`;
   const width = ruler.clientWidth;
   const shown = ticks(scale, view, width).filter(

@@ -109,8 +109,8 @@ export class View {
     if (what === "data") this.grow();
     if (what === "data" || what === "time") this.measure();
     if (what === "data" || what === "lines") this.lay();
-    this.rows.draw(this.scale, this.view, this.now, this.chosen, this.hits);
     rule(this.find("ruler"), this.box, this.scale, this.view);
+    this.rows.draw(this.scale, this.view, this.now, this.chosen, this.hits);
     this.said.zoom = this.fitted ? null : [this.view.u0, this.view.u1].map(this.scale.from);
     state.write(this.said);
   }

@@ -24,8 +24,11 @@ class Trace extends View {
     this.box.addEventListener("scroll", () => this.later("view"), { passive: true });
     new ResizeObserver(() => this.later("lines")).observe(this.box);
     this.root.addEventListener("click", (event) => this.clicked(event));
-    this.root.addEventListener("keydown", (event) => { if (event.key === "Escape") this.back(); });
     const form = this.find("filter");
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      if (form.contains(/** @type {Node} */ (event.target))) this.box.focus(); else this.back();
+    });
     form.addEventListener("submit", (event) => { event.preventDefault(); this.next(1); });
     form.addEventListener("input", () => this.filter(Object.fromEntries(new FormData(form))));
     for (const each of document.querySelectorAll("[data-trace-open]")) {
