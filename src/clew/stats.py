@@ -16,6 +16,7 @@ from clew.window import parse_since
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger
+    from clew.prices import Prices
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -37,8 +38,9 @@ class Stats(msgspec.Struct, frozen=True):
 
 
 class UsageRow(msgspec.Struct):
-    """Tokens and cost of one day (UTC), model or project. `cost` sums what is known, in USD;
-    `cost_unknown` counts the calls that told none.
+    """Tokens and cost of one day (UTC), model, project or session. `cost` sums what is known, in
+    USD; `cost_unknown` counts the calls that told none. What list prices make of those is no
+    bill: `estimated`, in USD, for `estimated_calls` of them; the model of the others has no price.
     """
 
     key: str
@@ -50,6 +52,18 @@ class UsageRow(msgspec.Struct):
     reasoning: int = 0
     cost: float = 0.0
     cost_unknown: int = 0
+    estimated: float = 0.0
+    estimated_calls: int = 0
+
+    @property
+    def told_calls(self) -> int:
+        """Calls whose cost is known."""
+        return self.calls - self.cost_unknown
+
+    @property
+    def unpriced(self) -> int:
+        """Calls of which nobody knows what they cost."""
+        return self.cost_unknown - self.estimated_calls
 
 
 class ToolRow(msgspec.Struct, frozen=True, array_like=True):
@@ -167,21 +181,43 @@ def usage(
         sums: dict[str, UsageRow] = {}
         for row in rows:
             key = _GROUPS[by](row)
-            _add(sums.setdefault(key, UsageRow(key)), row)
+            _add(sums.setdefault(key, UsageRow(key)), row, ledger.prices)
     return [sums[key] for key in sorted(sums)]
 
 
-def _add(total: UsageRow, row: Any) -> None:
+CALLS_MAX = 20_000
+
+
+def session_usage(tx: Tx, session: int, prices: Prices) -> UsageRow | None:
+    """What one session's own model calls used; `None` when there are more than can be added up
+    while somebody waits.
+    """
+    rows = tx.all("usage_of_session", session=session, limit=CALLS_MAX + 1)
+    if len(rows) > CALLS_MAX:
+        return None
+    total = UsageRow("session")
+    for row in rows:
+        _add(total, row, prices)
+    return total
+
+
+def _add(total: UsageRow, row: Any, prices: Prices) -> None:
+    time_ms, model, provider, _, input, output, read, written, reasoning, cost = row
     total.calls += 1
-    total.input += row[4]
-    total.output += row[5]
-    total.cache_read += row[6]
-    total.cache_write += row[7]
-    total.reasoning += row[8]
-    if row[9] is None:
-        total.cost_unknown += 1
-    else:
-        total.cost += row[9]
+    total.input += input
+    total.output += output
+    total.cache_read += read
+    total.cache_write += written
+    total.reasoning += reasoning
+    if cost is not None:
+        total.cost += cost
+        return
+    total.cost_unknown += 1
+    cache = {"cache_read": read, "cache_write": written}
+    estimate = prices.cost(provider, model, input, output, **cache, at_ms=time_ms)
+    if estimate is not None:
+        total.estimated += estimate
+        total.estimated_calls += 1
 
 
 def audit_records(

@@ -11,7 +11,7 @@ from clew.cli.errors import NOTHING_FOUND
 from clew.cli.options import Setup, setup
 
 if TYPE_CHECKING:
-    from clew.stats import Stats
+    from clew.stats import Stats, UsageRow
 
 
 @click.command()
@@ -57,7 +57,10 @@ def _spans(found: Stats) -> str:
 def usage(
     setup: Setup, by: Literal["day", "model", "project"], since: str | None, until: str | None
 ) -> int:
-    """Sum tokens and cost, each model call once. Exit code 1 when none is known."""
+    """Sum tokens and cost, each model call once. Exit code 1 when none is known.
+
+    ≈ is what list prices make of calls that told no cost.
+    """
     with setup.open() as ledger:
         rows = ledger.usage(by=by, since=since, until=until)
     if setup.json:
@@ -75,7 +78,7 @@ def usage(
                     row.cache_read,
                     row.cache_write,
                     row.reasoning,
-                    "unknown" if row.cost_unknown == row.calls else _dollars(row.cost),
+                    _cost(row),
                 )
                 for row in rows
             ],
@@ -83,6 +86,13 @@ def usage(
     if not rows:
         output.say("no model call is recorded there")
     return 0 if rows else NOTHING_FOUND
+
+
+def _cost(row: UsageRow) -> str:
+    """What is known, and with ≈ what list prices make of the rest."""
+    told = [_dollars(row.cost)] if row.told_calls else []
+    told += [f"≈{_dollars(row.estimated)}"] if row.estimated_calls else []
+    return " + ".join(told) or "unknown"
 
 
 def _dollars(cost: float) -> str:

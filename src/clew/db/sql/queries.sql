@@ -135,8 +135,7 @@ select h.turn,
     (select count(*) from checkpoint c where c.session = :session),
     (select coalesce(sum(u.input + u.cache_read + u.cache_write), 0) from usage u
         where u.session = :session),
-    (select coalesce(sum(u.output), 0) from usage u where u.session = :session),
-    (select sum(u.cost) from usage u where u.session = :session)
+    (select coalesce(sum(u.output), 0) from usage u where u.session = :session)
 from head h join session s on s.key = h.session where h.session = :session;
 
 -- name: session_spawned_by
@@ -659,6 +658,11 @@ from usage u join project p on p.key = u.project
 where (cast(:project as bigint) is null or u.project = :project)
     and (cast(:since_ms as bigint) is null or u.time_ms >= :since_ms)
     and (cast(:until_ms as bigint) is null or u.time_ms < :until_ms);
+
+-- name: usage_of_session
+select u.time_ms, u.model, u.provider, null, u.input, u.output, u.cache_read, u.cache_write,
+    u.reasoning, u.cost
+from usage u where u.session = :session limit :limit;
 
 -- name: span_tools
 -- How often each tool was called, how often it failed, and how long it took, in microseconds.

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from clew import reading
+from clew import reading, stats
 from clew.clean import one_line
 from clew.errors import Invalid
 from clew.log import look_head
@@ -21,8 +21,10 @@ from clew.window import parse_since
 if TYPE_CHECKING:
     from clew.db import Tx
     from clew.ledger import Ledger
+    from clew.prices import Prices
     from clew.server.answer import Answer
     from clew.server.call import Call
+    from clew.stats import UsageRow
 
 PAGE: Final = 40
 LAST_CHARS: Final = 160
@@ -51,7 +53,7 @@ class Words(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A session in the list, with what its log adds up to. `cost` is what was told, in USD."""
+    """A session in the list, with what its log adds up to."""
 
     info: SessionInfo
     runs: bool
@@ -63,7 +65,7 @@ class Row(msgspec.Struct, frozen=True):
     checkpoints: int
     tokens_in: int
     tokens_out: int
-    cost: float | None
+    used: UsageRow | None
 
 
 async def listed(call: Call) -> Answer:
@@ -115,20 +117,20 @@ def _look(ledger: Ledger, query: Query, limit: int = PAGE + 1) -> list[Row]:
             limit=limit,
             skip=max(query.skip, 0),
         )
-        return [_row(tx, id, bool(runs)) for id, runs in found]
+        return [_row(tx, id, bool(runs), ledger.prices) for id, runs in found]
 
 
-def _row(tx: Tx, id: str, runs: bool) -> Row:
+def _row(tx: Tx, id: str, runs: bool, prices: Prices) -> Row:
     key = tx.one("session_by_id", id=id, project=None)
     assert key is not None  # noqa: S101 - it was just found
     facts = tx.one("session_card", session=key[0])
     assert facts is not None  # noqa: S101 - a session has a head
     tail = reading.tail(tx, look_head(tx, key[0]).place, 1)
     last = one_line(tail[-1].text[: 8 * LAST_CHARS], LAST_CHARS) if tail else ""
-    cost = None if facts[7] is None else float(facts[7])
+    used = stats.session_usage(tx, key[0], prices)
     names = ("turns", "calls", "failed", "branches", "checkpoints", "tokens_in", "tokens_out")
     counts = {name: int(fact) for name, fact in zip(names, facts, strict=False)}
-    return Row(info=reading.info(tx, key[0]), runs=runs, last=last, cost=cost, **counts)
+    return Row(info=reading.info(tx, key[0]), runs=runs, last=last, used=used, **counts)
 
 
 def _like(words: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from clew import reading
+from clew import reading, stats
 from clew.clean import one_line
 from clew.errors import Invalid
 from clew.log import Names, Place, Range, look_head, path
@@ -61,6 +61,7 @@ def _look(session: Session) -> dict[str, Any]:
         marks, more = _of_log(tx, session, pieces)
         marks += _branches(tx, session, pieces)
         series = tx.all("usage_series", session=session._key)
+        used = stats.session_usage(tx, session._key, session._ledger.prices)
         marks += _others(tx, session, pieces)
     marks.sort(key=lambda mark: (mark.place, mark.kind != "turn"))
     _tell_pauses(marks)
@@ -69,6 +70,7 @@ def _look(session: Session) -> dict[str, Any]:
         "info": session.info,
         "marks": marks,
         "more": more,
+        "used": used,
         "curve": curve.of(series, [int(at.rpartition(":")[2]) for at in folds]),
     }
 

@@ -21,6 +21,9 @@ SERIES = ("input", "cache_read", "cache_write", "output")
 """The tokens that a bar is made of, as it is stacked."""
 
 
+SUMMED = ("calls", *SERIES, "reasoning", "cost", "cost_unknown", "estimated", "estimated_calls")
+
+
 class Query(msgspec.Struct, frozen=True):
     """Since when, and of which project; empty means all."""
 
@@ -89,6 +92,6 @@ def _failed_us(row: stats.ToolRow) -> int:
 def _sum(days: list[UsageRow]) -> UsageRow:
     total = stats.UsageRow("all")
     for row in days:
-        for name in ("calls", *SERIES, "reasoning", "cost", "cost_unknown"):
+        for name in SUMMED:
             setattr(total, name, getattr(total, name) + getattr(row, name))
     return total

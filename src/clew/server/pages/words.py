@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from clew.stats import UsageRow
 
 SECOND_MS: Final = 1000
 _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"))
@@ -37,6 +40,16 @@ def cost(dollars: float | None) -> str:
     if dollars is None:
         return "–"
     return f"${dollars:,.2f}" if dollars >= 0.1 or dollars == 0 else f"${dollars:.4f}"
+
+
+def spent(row: UsageRow | None) -> str:
+    """`$1.27`; `≈ $0.40 at list prices` beside it, or alone, for calls that told no cost."""
+    if row is None or not (row.told_calls or row.estimated_calls):
+        return "–"
+    told = [cost(row.cost)] if row.told_calls else []
+    if row.estimated_calls:
+        told.append(f"≈ {cost(row.estimated)} at list prices")
+    return " + ".join(told)
 
 
 def duration(ms: float | None) -> str:
@@ -101,6 +114,6 @@ def _moment(time_ms: int) -> datetime:
 
 FILTERS: Final = {
     each.__name__: each
-    for each in (count, exact, plural, cost, duration, ago, date, moment, clock, iso, size)
+    for each in (count, exact, plural, cost, spent, duration, ago, date, moment, clock, iso, size)
 }
 """All of them, under their names, for the templates."""
