@@ -119,11 +119,35 @@ def sign_in(context: BrowserContext, url: str, token: str) -> None:
     assert answer.status == 204, answer.text()
 
 
-def barriers(page: Page) -> list[str]:
-    """What axe-core finds on a page that is serious or critical: rule, element, why."""
+def settle(page: Page) -> None:
+    """Wait until the parts that a page loads by itself are there."""
+    page.wait_for_function(
+        """() => document.readyState === "complete"
+        && !document.querySelector(".htmx-request, [hx-trigger^=load] > p.soft:only-child")
+        && new Promise((done) => setTimeout(() => done(true), 60))"""
+    )
+
+
+def unfold(page: Page) -> None:
+    """Open all that folds, and ask for every long text."""
+    page.evaluate(
+        """() => {
+          document.querySelectorAll("details").forEach((each) => { each.open = true; });
+          document.querySelectorAll(".long button").forEach((each) => each.click());
+        }"""
+    )
+
+
+def barriers(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds on a page that is serious or critical: rule, element, why. Looks for
+    everything, or for some `rules`.
+    """
+    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
+    if rules:
+        options["runOnly"] = rules
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found: list[dict[str, Any]] = page.evaluate(
-        "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
+        "async (options) => (await axe.run(document, options)).violations", options
     )
     return [
         f"{each['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary']}"

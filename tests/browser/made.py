@@ -94,6 +94,45 @@ class Ledgers:
         return path
 
 
+def garden(ledger: clew.Ledger) -> clew.Session:
+    """A little of everything: calls that went well, failed and are open, a sub-agent, a picture, a
+    compaction, checkpoints, a branch, spans, a snapshot. Gives the session with most of it.
+    """
+    session = ledger.create(title="Watering the orchard", agent="gardener", project="orchard")
+    usage = {"input_tokens": 900, "cache_read_input_tokens": 4_000, "output_tokens": 60}
+    for number in range(5):
+        prompt_, call, result, said = turn(number)
+        session.extend([prompt_, call, result, {**said, "id": f"m{number}", "usage": usage}])
+    session.extend(
+        [
+            asks("e", "edit", file_path="beds.txt", old_string="dry\nday", new_string="wet\nday"),
+            answers("e", "no such file", error=True),
+            says(
+                "| bed | wet |\n|---|---|\n| 1 | yes |\n\n```python\nopen('beds.txt')\n```\n\n> so"
+            ),
+        ]
+    )
+    session.checkpoint("l" * 120)
+    wide = ledger.create(title="t" * 200, agent="a" * 80, project="p" * 80)
+    wide.append({**says("x"), "model": "m" * 90, "usage": usage})
+    mark = session.checkpoint("before the pump")
+    session.branch(mark, title="with the other pump").append(prompt("take the other pump"))
+    session.compact(summary="Five beds are watered.", keep_tokens=20)
+    session.append(asks("sub", "task", prompt="look at the pump"))
+    child = ledger.create(title="The pump", agent="helper", spawned_by=f"{session.id}#sub")
+    child.extend([prompt("look at the pump"), says("It runs.")])
+    with session.turn(prompt("Is the pump on?")) as running:
+        with running.model("claude-sonnet-4-5", provider="anthropic", tier="fast") as model:
+            model.usage(input=900, output=40, cache_read=5_000)
+        with running.tool("pump", {"on": True}, call_id="p1", effect="external") as call_:
+            call_.output = "running"
+        with running.tool("valve", {"on": True}, call_id="p2") as call_:
+            call_.outcome, call_.error = "error", "stuck"
+    session.snapshot({"mode": "plan", "beds": [1, 2]})
+    session.append(asks("open", "weather", place="orchard"))
+    return session
+
+
 def _many(ledger: clew.Ledger) -> None:
     for number in range(150):
         session = ledger.create(

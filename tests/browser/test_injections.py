@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 import clew
-from browser import hostile
+from browser import hostile, kit
 from clew.server.pages.table import PAGES
 
 if TYPE_CHECKING:
@@ -26,13 +26,6 @@ window.__pwned = () => { console.error("a stored text ran"); };
 addEventListener("securitypolicyviolation", (event) => console.error("refused", event.blockedURI));
 """
 FOREIGN = Path(__file__).with_name("foreign.js").read_text(encoding="utf-8").partition("\n")[2]
-ALL_OPEN = """() => {
-  document.querySelectorAll("details").forEach((each) => { each.open = true; });
-  document.querySelectorAll(".long button").forEach((each) => each.click());
-}"""
-SETTLED = """() => document.readyState === "complete"
-  && !document.querySelector(".htmx-request, [data-timeline] > p.soft:only-child")
-  && new Promise((done) => setTimeout(() => done(true), 60))"""
 ELSEWHERE = ("/login", "/ledger/verify")
 """Pages of the table that are tried in other ways here."""
 
@@ -87,10 +80,10 @@ def _visits(torn: clew.Session, every: list[str]) -> Iterator[tuple[str, str]]:
 def _quiet(page: Page, address: str) -> None:
     """Open a page, unfold all of it, and look for what a stored text made."""
     page.goto(address)
-    page.evaluate(ALL_OPEN)
+    kit.unfold(page)
     if "trace=1" in address:
         page.wait_for_load_state("networkidle")
-    page.wait_for_function(SETTLED)
+    kit.settle(page)
     assert page.evaluate(FOREIGN) == [], address
 
 
@@ -134,7 +127,7 @@ def test_hostile_text_is_shown_as_it_is(
 ) -> None:
     """The test above would pass on an empty page: here is the text."""
     page = browse(there, f"/sessions/{torn.id}?start=0")
-    page.evaluate(ALL_OPEN)
+    kit.unfold(page)
     page.wait_for_load_state("networkidle")
     told = page.locator("main").text_content() or ""
     for text in every[:18]:
