@@ -10,6 +10,7 @@ const KEYS = [
   ["Enter", "open"],
   ["o", "open or close all that folds in an entry"],
   ["g s, g f, g u, g e, g l, g a", "sessions, search, usage, export, ledger, audit"],
+  ["v", "the trace of a session"],
   ["t", "light or dark"],
   ["?", "these keys"],
 ];

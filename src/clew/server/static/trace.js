@@ -38,7 +38,31 @@ class Trace extends View {
       });
     }
     document.addEventListener("clew:frame", (event) => this.frame(/** @type {any} */ (event).detail));
+    document.addEventListener("keydown", (event) => this.called(event));
+    document.addEventListener("click", (event) => {
+      const target = /** @type {HTMLElement} */ (event.target);
+      const at = /** @type {HTMLElement} */ (target.closest?.("[data-goto]"))?.dataset.goto;
+      if (at && !this.root.hidden) this.meet(at);
+    }, true);
     setInterval(() => { if (!this.root.hidden && this.running) this.later("time"); }, TICK_MS);
+  }
+
+  /** `v`, wherever nobody types, opens and closes the trace. @param {KeyboardEvent} event */
+  called(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
+    const typing = target.closest?.("input, textarea, select, dialog[open]");
+    if (event.key !== "v" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    if (this.root.hidden) this.open("1"); else this.close();
+  }
+
+  /** Choose what belongs to an entry that somebody went to. */
+  meet(at) {
+    const found = this.feed.rows.filter((each) => each.at === at);
+    const row = found.find((each) => each.kind === "turn") ?? found[0];
+    if (!row) return;
+    this.pick(row);
+    keep(this.said);
   }
 
   /** @param {Event} event */
