@@ -129,7 +129,7 @@ function many(number, name) {
 }
 
 /** The slowest calls, and the time that each tool and model took. */
-export function figures(box, session, rows) {
+export function figures(box, session, rows, said) {
   const slow = element("ol", "trace-slow");
   for (const row of slowest(rows)) {
     const way = element("a", "", row.name);
@@ -154,7 +154,7 @@ export function figures(box, session, rows) {
   if (found.length > TOOLS) {
     right.append(element("p", "soft", `and ${exact(found.length - TOOLS)} more`));
   }
-  box.replaceChildren(element("div", "", ...parts), right);
+  box.replaceChildren(element("p", "trace-said", said), element("div", "", ...parts), right);
 }
 
 function line(each, all) {

@@ -128,8 +128,8 @@ export class View {
     if (other) this.detail();
     const { gaps, first, last, idle } = this.scale;
     const share = Math.round((idle / (last - first)) * 100);
-    this.find("facts").textContent = rows.length
-      ? summary(this.feed.own, this.scale, gaps.length ? share : 0) : "";
+    const said = rows.length ? summary(this.feed.own, this.scale, gaps.length ? share : 0) : "";
+    this.find("facts").textContent = said;
     const button = this.button("idle");
     button.hidden = !gaps.length;
     button.textContent = `Compress idle (${share} %)`;
@@ -138,7 +138,7 @@ export class View {
     this.find("figures").hidden = !this.said.figures;
     this.find("body").hidden = this.said.figures;
     this.button("figures").setAttribute("aria-expanded", `${this.said.figures}`);
-    if (this.said.figures) figures(this.find("figures"), this.feed.session, this.feed.own);
+    if (this.said.figures) figures(this.find("figures"), this.feed.session, this.feed.own, said);
   }
 
   measure() {
@@ -219,7 +219,10 @@ function asks(what, text) {
 }
 
 function fill(select, names, chosen) {
-  const first = select.options[0];
-  select.replaceChildren(first, ...names.map((each) => new Option(each, each)));
+  const [first, ...there] = select.options;
+  // A list that somebody has open stays as it is.
+  if (there.map((each) => each.value).join("\n") !== names.join("\n")) {
+    select.replaceChildren(first, ...names.map((each) => new Option(each, each)));
+  }
   select.value = names.includes(chosen) ? chosen : "";
 }

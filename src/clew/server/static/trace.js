@@ -137,7 +137,7 @@ class Trace extends View {
     const card = (at) => document.getElementById(`e${at.replace(":", "-")}`);
     const asked = this.feed.own.filter((each) => each.kind === "model" && each.turn === row.turn
       && each.sequence <= row.sequence).at(-1);
-    const at = !card(row.at) && row.derived && asked && card(asked.at) ? asked.at : row.at;
+    const at = row.derived && asked && row.kind !== "turn" && !card(row.at) ? asked.at : row.at;
     keep(this.said);
     document.dispatchEvent(new CustomEvent("clew:goto", { detail: { at } }));
     this.box.focus({ preventScroll: true });
