@@ -1,7 +1,8 @@
 """See Clew at work: the real command line, on bundled sample sessions or on your own.
 
 Everything goes into ./demo, which is made anew each time; the histories are only read. Each
-command is printed as a person would type it, then its real output.
+command is printed as a person would type it, then its real output. In a terminal it ends with the
+page of that ledger, until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ DATABASE = DEMO / "clew.db"
 TRAJECTORIES = DEMO / "trajectories.jsonl"
 SAMPLES = ROOT / "samples" / "claude-code"
 AGENT = ROOT / "samples" / "agent.py"
+WORKSHOP = ROOT / "samples" / "workshop.py"
+RUNNING = ROOT / "samples" / "running.py"
 RUN = "from clew.cli import main; main(prog_name='clew')"
 SAMPLE_SEARCHES = (["legacy_ref", "--kind", "user"], ["备份订单表"], ["copyOrders"])
 MAY_FIND_NOTHING = {"audit", "checkpoint", "search", "sessions"}
@@ -219,6 +222,15 @@ def live() -> None:
     clew("trace", id)
 
 
+def work() -> None:
+    """Record a session with more to see on the page than words."""
+    chapter("An agent that has pictures, edits and a failing test (samples/workshop.py):")
+    done = subprocess.run([sys.executable, str(WORKSHOP)], env=_environment(), check=False)
+    if done.returncode:
+        raise Failed(f"samples/workshop.py ended with {done.returncode}")
+    clew("sessions", "--agent", "workshop")
+
+
 def export() -> None:
     """Write redacted trajectories and show a piece where something was replaced."""
     chapter("Training data, redacted: secrets, names and addresses get stable placeholders.")
@@ -251,6 +263,8 @@ def story(source: Path, own: bool) -> None:
     chapter("Read a session, with its tool calls and their results (the newest messages of it):")
     clew("show", chosen["id"][:16], "--tail", "8")
     outcome = back_before_compaction(*found) if found else back_to_earlier(chosen)
+    if not own:
+        work()
     live()
     export()
     chapter("Does all of it still agree? Every hash, pointer and projection, derived again:")
@@ -270,20 +284,64 @@ def last_word(source: Path, own: bool, count: int, outcome: str) -> None:
     if not own:
         print("    make demo FROM=~/.claude          the same on your own sessions")
     print("    .venv/bin/clew --db demo/clew.db show latest")
-    print("    .venv/bin/clew --db demo/clew.db serve     HTTP, WebSocket, OpenTelemetry")
+    print("    .venv/bin/clew --db demo/clew.db serve --open     the page, HTTP, OpenTelemetry")
     print("    .venv/bin/clew import             your agents' histories into your own ledger")
+
+
+# --- the page ----------------------------------------------------------------------------
+
+
+def watched() -> bool:
+    """Whether a person sits in front of this."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")
+
+
+def page(own: bool) -> None:
+    """Serve the page of what was made, with an agent at work beside it, until Ctrl-C."""
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    graphical = bool(display) or sys.platform in ("darwin", "win32")
+    chapter("See it: the page of this ledger. Ctrl-C ends it.")
+    words = ["serve", "--port", "0", "--log-level", "warning"] + ["--open"] * graphical
+    _prompt(words)
+    sys.stdout.flush()
+    commands = [[sys.executable, "-c", RUN, *words]]
+    if not own:
+        commands.append([sys.executable, str(RUNNING)])
+    started = [subprocess.Popen(each, cwd=ROOT, env=_environment()) for each in commands]
+    try:
+        code = _until_ended(started[0])
+    finally:
+        for process in started[1:]:
+            process.terminate()
+        for process in started:
+            _until_ended(process)
+    if code:
+        raise Failed(f"`clew {shlex.join(words)}` ended with exit code {code}")
+
+
+def _until_ended(process: subprocess.Popen[bytes]) -> int:
+    """Ctrl-C reaches the process too; it ends by itself."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="See Clew at work.")
     parser.add_argument("--from", dest="source", type=Path, help="your agent's folder of sessions")
-    source = parser.parse_args().source
+    parser.add_argument("--no-page", action="store_true", help="end without serving the page")
+    given = parser.parse_args()
+    source = given.source
     own = source is not None
     source = source.expanduser().absolute() if own else SAMPLES
     shutil.rmtree(DEMO, ignore_errors=True)
     DEMO.mkdir()
     try:
         story(source, own)
+        if watched() and not given.no_page:
+            page(own)
     except Failed as failed:
         print(f"\nThe demo stopped: {failed}.", file=sys.stderr)
         return 1
