@@ -42,21 +42,26 @@ export class Rows {
     const first = Math.max(Math.floor(this.box.scrollTop / height) - MORE, 0);
     const end = Math.min(
       Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + MORE, this.lines.length);
+    const free = [];
     for (const [at, each] of this.drawn) {
       if (at >= first && at < end) continue;
-      each.remove();
       this.drawn.delete(at);
+      free.push(each);
     }
     let active = "";
+    let last = null;
     for (let at = first; at < end; at++) {
       let node = this.drawn.get(at);
       if (!node) {
-        node = rowElement(this.lines[at], at);
+        node = free.pop() ?? rowElement();
+        fill(node, this.lines[at], at);
         node.style.top = `${at * height}px`;
         node.style.height = `${height}px`;
         this.drawn.set(at, node);
-        this.space.append(node);
+        // Those who hear the rows hear them in the order of the document.
+        if (last) last.after(node); else this.space.prepend(node);
       }
+      last = node;
       const { row } = this.lines[at];
       const is = row === chosen;
       node.setAttribute("aria-selected", `${is}`);
@@ -64,6 +69,7 @@ export class Rows {
       if (is) active = node.id;
       place(node, this.lines[at], scale, view, now);
     }
+    for (const each of free) each.remove();
     if (active) this.box.setAttribute("aria-activedescendant", active);
     else this.box.removeAttribute("aria-activedescendant");
   }
@@ -79,36 +85,44 @@ export class Rows {
   }
 }
 
-function rowElement({ row, depth, open, bracket }, at) {
-  const node = element("div", `trace-row ${row.kind} ${state(row)}`);
-  node.id = `trace-row-${at}`;
-  node.dataset.line = `${at}`;
+/** A row without words: it is filled when it is shown, and again with another. */
+function rowElement() {
+  const node = element("div", "trace-row");
   node.setAttribute("role", "row");
-  node.setAttribute("aria-level", `${depth + 1}`);
-  node.setAttribute("aria-rowindex", `${at + 1}`);
-  if (open !== null) node.setAttribute("aria-expanded", `${open}`);
-  const name = element("div", "trace-name");
-  name.setAttribute("role", "rowheader");
-  name.style.paddingLeft = `${0.3 + Math.min(depth, DEPTH_MAX) * INDENT_REM}rem`;
-  const twist = element("span", "twist", open === null ? "" : open ? "▾" : "▸");
+  const twist = element("span", "twist");
   twist.setAttribute("aria-hidden", "true");
-  const words = element("span", "trace-words", nameOf(row));
-  words.title = nameOf(row);
   const shape = element("span", "trace-shape");
   shape.setAttribute("aria-hidden", "true");
-  name.append(twist, shape, element("span", "unseen", `${row.kind}: `), words);
-  const said = tokensOf(row);
-  if (said) {
-    const tokens = element("span", "trace-tokens", said.text);
-    tokens.title = said.title;
-    name.append(tokens);
-  }
-  const lane = element("div", "trace-lane");
+  const name = element("div", "trace-name", twist, shape, element("span", "unseen"),
+    element("span", "trace-words"), element("span", "trace-tokens"));
+  name.setAttribute("role", "rowheader");
+  const lane = element("div", "trace-lane", element("div", "trace-bracket"),
+    element("div", "trace-stick"), element("span", "trace-label"));
   lane.setAttribute("role", "gridcell");
-  if (bracket) lane.append(element("div", `trace-bracket ${bracket}`));
-  lane.append(element("div", "trace-stick"), element("span", "trace-label"));
   node.append(name, lane);
   return node;
+}
+
+function fill(node, { row, depth, open, bracket }, at) {
+  const [name, lane] = node.children;
+  const [twist, , kind, words, tokens] = name.children;
+  node.className = `trace-row ${row.kind} ${state(row)}`;
+  node.id = `trace-row-${at}`;
+  node.dataset.line = `${at}`;
+  node.setAttribute("aria-level", `${depth + 1}`);
+  node.setAttribute("aria-rowindex", `${at + 1}`);
+  if (open === null) node.removeAttribute("aria-expanded");
+  else node.setAttribute("aria-expanded", `${open}`);
+  name.style.paddingLeft = `${0.3 + Math.min(depth, DEPTH_MAX) * INDENT_REM}rem`;
+  twist.textContent = open === null ? "" : open ? "▾" : "▸";
+  kind.textContent = `${row.kind}: `;
+  words.textContent = nameOf(row);
+  words.title = nameOf(row);
+  const said = tokensOf(row);
+  tokens.textContent = said?.text ?? "";
+  tokens.title = said?.title ?? "";
+  lane.firstElementChild.className = `trace-bracket ${bracket}`;
+  lane.firstElementChild.hidden = !bracket;
 }
 
 function state(row) {
@@ -140,12 +154,11 @@ function place(node, { row, from: first }, scale, view, now) {
   stick.style.left = `${left * 100}%`;
   stick.style.width = `${(right - left) * 100}%`;
   write(label, words(row, now, from, to), left, right);
-  const bracketed = lane.firstElementChild;
-  if (bracketed?.classList.contains("trace-bracket")) {
-    const at = (scale.to(first) - view.u0) / (view.u1 - view.u0);
-    bracketed.classList.toggle("away", at < 0 || at > 1);
-    /** @type {HTMLElement} */ (bracketed).style.left = `calc(${at * 100}% - 5px)`;
-  }
+  const bracket = /** @type {HTMLElement} */ (lane.firstElementChild);
+  if (bracket.hidden) return;
+  const at = (scale.to(first) - view.u0) / (view.u1 - view.u0);
+  bracket.classList.toggle("away", at < 0 || at > 1);
+  bracket.style.left = `calc(${at * 100}% - 5px)`;
 }
 
 /** What is said of a bar; for one that is not in sight, where it is. */
