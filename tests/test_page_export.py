@@ -49,7 +49,7 @@ def test_the_page_says_how_much_is_chosen(web: httpx.Client) -> None:
     page = _words(web.get("/export").text)
     assert "2 sessions" in page
     assert "3 messages" in page
-    assert "1 session more without a message: it gives no row." in page
+    assert "1 session more with an empty history: it gives no row." in page
     assert "Download 2 sessions" in page
     page = _words(web.get("/export", params={"agent": "gardener"}).text)
     assert "Download 1 session" in page
@@ -71,6 +71,23 @@ def test_what_is_chosen_goes_into_preview_and_file_alike(
     other = web.get("/api/v1/trajectories", params={"session": id, "agent": "walker"})
     assert (other.status_code, other.text) == (200, "")
     assert f'href="/export?session={id}"' in web.get(f"/sessions/{id}").text
+
+
+def test_a_branch_gives_a_row_before_anything_is_said_in_it(
+    web: httpx.Client, server_url: str
+) -> None:
+    with clew.open(server_url) as ledger:
+        told = ledger.get(ledger.sessions(agent="gardener")[0].id)
+        told.branch(told.checkpoint("here"), title="Aside")
+        left = ledger.create(agent="forgetful")
+        left.append({"role": "user", "content": "forget it"})
+        left.clear()
+    page = _words(web.get("/export").text)
+    assert "Download 3 sessions" in page
+    assert "2 sessions more with an empty history" in page
+    assert "counted once" in page
+    assert "3 of 3 sessions looked at" in _words(web.get("/export/preview").text)
+    assert web.get("/api/v1/trajectories").text.count("\n") == 3
 
 
 def test_nothing_chosen_is_said_and_offers_no_file(web: httpx.Client) -> None:

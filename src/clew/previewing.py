@@ -15,7 +15,7 @@ import msgspec
 from clew import reading
 from clew.log import look_head
 from clew.redaction import Redactor, Replacement, replacements
-from clew.trajectories import PLACEHOLDERS, row_of
+from clew.trajectories import PLACEHOLDERS, row_of, speaks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ def preview(ledger: Ledger, chosen: Mapping[int, SessionInfo]) -> Preview:
     redactor = Redactor(ledger._secret(PLACEHOLDERS))
     taken: list[tuple[SessionInfo, Row, int, int]] = []
     skipped = used = 0
-    spoken = [key for key, info in chosen.items() if info.messages]
+    spoken = [key for key, info in chosen.items() if speaks(info)]
     spoken.sort(key=lambda key: -chosen[key].updated_ms)
     for key in spoken[:SESSIONS_MAX]:
         if used >= BYTES_MAX:

@@ -205,6 +205,13 @@ def chosen(
     return {row[-1]: reading.info_row(row) for row in rows if named is None or row[-1] in named}
 
 
+def speaks(info: SessionInfo) -> bool:
+    """Whether a session has something to give a row of: messages of its own, or of the one that it
+    was branched from, and a head that stands behind them.
+    """
+    return info.head is not None and (info.messages > 0 or info.forked_from is not None)
+
+
 def _rows(
     ledger: Ledger,
     keys: list[int],
