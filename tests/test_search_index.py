@@ -570,3 +570,27 @@ def test_pages_that_merging_left_free_are_given_back(tmp_path: Path) -> None:
     assert again.count() == 10
     assert len(entries(again, "kept")) == 10
     again.close()
+
+
+def _parts(path: Path) -> int:
+    """Of how many parts the words of a closed index consist."""
+    with apsw.Connection(str(path)) as file:
+        return len(file.execute("SELECT DISTINCT segid FROM words_idx").fetchall())
+
+
+@pytest.mark.parametrize(("most", "parts"), [(search_sqlite.SETTLED_DOCS, 1), (29, 3)])
+def test_what_is_new_in_a_small_index_becomes_one_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, parts: int
+) -> None:
+    monkeypatch.setattr(search_sqlite, "SETTLED_DOCS", most)
+    path = tmp_path / "ledger-search"
+    index = SQLiteIndex(str(path))
+    for start in (1, 11, 21):
+        index.add([doc(n, f"zebra n{n}") for n in range(start, start + 10)], {1: start + 9})
+    index.close()
+    assert _parts(path) == parts
+    later = SQLiteIndex(str(path))
+    assert entries(later, "zebra") == list(range(30, 0, -1))
+    later.add([doc(31, "zebra n31")], {1: 31})
+    later.close()
+    assert _parts(path) == parts + 1, "one in thirty is not worth merging all"
