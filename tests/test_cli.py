@@ -372,6 +372,7 @@ def test_export_is_redacted_unless_raw(stage: Stage, tmp_path: Path) -> None:
     assert secret in raw.stdout
     assert len(raw.stdout.splitlines()) == 1
     assert "as they are" in raw.stderr
+    assert stage.json(*words, "--agent", "nobody", "-o", str(tmp_path / "none"))["rows"] == 0
     assert stage.run(*words, "-o", str(out)).exit_code == 2
     assert stage.ok(*words, "-o", str(out), "--overwrite").stdout == ""
 

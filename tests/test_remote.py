@@ -711,6 +711,7 @@ def test_an_export_is_the_servers_own(
     with pytest.raises(clew.Invalid, match="exists"):
         ledger.export(output=tmp_path / "near.jsonl")
     assert ledger.export(output=tmp_path / "near.jsonl", overwrite=True).rows == 1
+    assert ledger.export(output=io.BytesIO(), agent="nobody").rows == 0
     with pytest.raises(clew.Invalid, match="tier"):
         ledger.export(output=tmp_path / "x.jsonl", tier="HUGE")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
