@@ -574,8 +574,10 @@ def test_pages_that_merging_left_free_are_given_back(tmp_path: Path) -> None:
 
 def _parts(path: Path) -> int:
     """Of how many parts the words of a closed index consist."""
-    with apsw.Connection(str(path)) as file:
-        return len(file.execute("SELECT DISTINCT segid FROM words_idx").fetchall())
+    file = apsw.Connection(str(path))
+    parts = file.execute("SELECT DISTINCT segid FROM words_idx").fetchall()
+    file.close()
+    return len(parts)
 
 
 @pytest.mark.parametrize(("most", "parts"), [(search_sqlite.SETTLED_DOCS, 1), (29, 3)])
