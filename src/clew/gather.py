@@ -17,6 +17,7 @@ import msgspec
 
 from clew import importers
 from clew.db import Tx
+from clew.db.database import Row
 from clew.errors import Damaged, Invalid, NotFound
 from clew.importers import packed
 from clew.importers.base import LeavesOut, Store
@@ -35,6 +36,7 @@ from clew.source import (
     Taken,
     Work,
     count,
+    cut,
     cut_frames,
     source_name,
     spared,
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from clew.session import Session
 
 CHUNK_BYTES = 1024 * 1024
+BY_FRAMES = b"\x01"
+"""What the digest of a source begins with that is made from those of its frames."""
 HELD_BYTES_MAX = 64 * 1024 * 1024
 """A file that says nothing for so long is taken as it is."""
 
@@ -209,7 +213,9 @@ def _import_file(ledger: Ledger, work: Work, report: Imported) -> Taken:
         file.seek(reader.consumed)
         try:
             held, waits = Batch(), False
-            for read, tail in _batches(file, reader, hasher):
+            for read, tail in _batches(file, reader):
+                for *_, digest in read.frames:
+                    hasher.update(digest)
                 waits = _held_back(intake, reader, held, read)
                 if waits:
                     continue
@@ -217,7 +223,8 @@ def _import_file(ledger: Ledger, work: Work, report: Imported) -> Taken:
                 if reader.origin.native_id and intake.refused(reader.origin):
                     report.notes.append(Note(work.name, None, ERASED))
                     break
-                store(ledger, work, intake, reader, (batch, tail, hasher.digest()), report)
+                checked = BY_FRAMES + hasher.digest()
+                store(ledger, work, intake, reader, (batch, tail, checked), report)
                 settled = batch.last and intake.source is not None
             if waits:
                 report.notes.append(Note(work.name, None, UNSAID))
@@ -255,12 +262,12 @@ def _begin(
     name = work.name
     with ledger._database.read() as tx:
         row = tx.one("source_get", importer=work.importer.name, path=name)
-    hasher = hashlib.sha256()
+        spans = tx.all("frame_spans", source=row[0]) if row is not None else []
     generation, project = 0, None
     if row is not None:
         key, project, session, generation, _size, read_to, _mtime, checked, _t, state, _n = row
-        _hash_prefix(file, read_to, hasher)
-        if hasher.digest() == bytes(checked) and state:
+        hasher = _read_before(file, spans, read_to, bytes(checked))
+        if hasher is not None and state:
             try:
                 reader = work.importer.open(work.path, bytes(state))
             except Invalid:
@@ -281,23 +288,39 @@ def _begin(
                     "it was rewritten since: read again from its start",
                 )
             )
-        hasher = hashlib.sha256()
     reader = work.importer.open(work.path, None)
     intake = Intake(ledger, work.importer.name, name, project=project, generation=generation + 1)
-    return intake, reader, hasher
+    return intake, reader, hashlib.sha256()
 
 
-def _hash_prefix(file: object, size: int, hasher: hashlib._Hash) -> None:
-    left = size
-    while left:
-        chunk = file.read(min(CHUNK_BYTES, left))  # type: ignore[attr-defined]
-        if not chunk:
-            return
-        hasher.update(chunk)
-        left -= len(chunk)
+def _read_before(
+    file: object, spans: Iterable[Row], read_to: int, checked: bytes
+) -> hashlib._Hash | None:
+    """The digest so far of a file that begins with all that was read of it; `None` for another.
+
+    It is made from the frames' own digests, which are made in any case. What an older version
+    left is the digest of the bytes themselves: it is compared once, and not gone on with.
+    """
+    hasher, whole = hashlib.sha256(), hashlib.sha256()
+    older = len(checked) == whole.digest_size
+    at = 0
+    for _start, size in spans:
+        frame, at = hashlib.sha256(), at + size
+        left = size
+        while left:
+            chunk = file.read(min(CHUNK_BYTES, left))  # type: ignore[attr-defined]
+            if not chunk:
+                return None
+            frame.update(chunk)
+            if older:
+                whole.update(chunk)
+            left -= len(chunk)
+        hasher.update(frame.digest())
+    found = whole.digest() if older else BY_FRAMES + hasher.digest()
+    return hasher if found == checked and at == read_to else None
 
 
-def _batches(file: object, reader: Reader, hasher: hashlib._Hash) -> Iterator[tuple[Batch, bytes]]:
+def _batches(file: object, reader: Reader) -> Iterator[tuple[Batch, bytes]]:
     """Read on to the end; gives batches with the tail that is not complete yet."""
     at, pending = reader.consumed, b""
     batch, frame_start, frame = Batch(), at, bytearray()
@@ -310,7 +333,6 @@ def _batches(file: object, reader: Reader, hasher: hashlib._Hash) -> Iterator[tu
         window = pending + chunk
         taken = reader.consumed - before
         raw, pending = window[:taken], window[taken:]
-        hasher.update(raw)
         batch.bytes += taken
         for record in records:
             start = record.start - before
@@ -318,9 +340,7 @@ def _batches(file: object, reader: Reader, hasher: hashlib._Hash) -> Iterator[tu
         frame_start = cut_frames(batch, records, frame, raw, frame_start, last=last)
         if last or batch.bytes >= BATCH_BYTES:
             if not last and frame:
-                batch.frames.append((frame_start, bytes(frame)))
-                frame_start += len(frame)
-                frame.clear()
+                frame_start = cut(batch, frame_start, frame)
             batch.last = last
             yield batch, pending
             batch = Batch()

@@ -105,7 +105,8 @@ class Batch(msgspec.Struct):
     """What one transaction stores."""
 
     pieces: list[Piece] = []
-    frames: list[tuple[int, bytes]] = []
+    frames: list[tuple[int, bytes, bytes]] = []
+    """Where each begins, its bytes, and their digest."""
     bytes: int = 0
     last: bool = False
     """True when the source ends here for now."""
@@ -155,6 +156,14 @@ def count(work: Work, intake: Intake, report: Imported, *, settled: bool) -> Tak
     return Taken(name, intake.session, intake.added, intake.created, settled)
 
 
+def cut(batch: Batch, start: int, frame: bytearray) -> int:
+    """Make the bytes in hand a frame of the batch; gives where the next one begins."""
+    raw = bytes(frame)
+    frame.clear()
+    batch.frames.append((start, raw, canonical.content_id(raw)))
+    return start + len(raw)
+
+
 def cut_frames(
     batch: Batch,
     records: Sequence[Record],
@@ -174,14 +183,10 @@ def cut_frames(
         if len(frame) + end - offset >= FRAME_BYTES:
             frame += raw[offset:end]
             offset = end
-            batch.frames.append((frame_start, bytes(frame)))
-            frame_start += len(frame)
-            frame.clear()
+            frame_start = cut(batch, frame_start, frame)
     frame += raw[offset:]
     if last and frame:
-        batch.frames.append((frame_start, bytes(frame)))
-        frame_start += len(frame)
-        frame.clear()
+        frame_start = cut(batch, frame_start, frame)
     return frame_start
 
 
@@ -203,10 +208,10 @@ def store(
         {
             "start": start,
             "bytes": len(raw),
-            "digest": canonical.content_id(raw),
+            "digest": digest,
             "body": packer.compress(raw),
         }
-        for start, raw in batch.frames
+        for start, raw, digest in batch.frames
     ]
     whole = batch.last
     note = f"ends in {len(tail)} {TORN}" if tail and whole else None

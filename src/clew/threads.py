@@ -22,6 +22,7 @@ from clew.source import (
     Taken,
     Work,
     count,
+    cut,
     cut_frames,
     spared,
     store,
@@ -127,7 +128,7 @@ def _chained(before: bytes, batch: Batch) -> bytes:
     """The digest of a stream that has grown by a batch."""
     if not batch.frames:
         return before
-    return hashlib.sha256(before + b"".join(raw for _, raw in batch.frames)).digest()
+    return hashlib.sha256(before + b"".join(digest for *_, digest in batch.frames)).digest()
 
 
 def _batches(reader: ThreadReader, items: Iterable[Item]) -> Iterator[Batch]:
@@ -145,6 +146,6 @@ def _batches(reader: ThreadReader, items: Iterable[Item]) -> Iterator[Batch]:
             yield batch
             batch = Batch()
     if frame:
-        batch.frames.append((frame_start, bytes(frame)))
+        cut(batch, frame_start, frame)
     batch.last = not reader.waits
     yield batch
