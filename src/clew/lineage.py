@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from clew.canonical import parse
 from clew.errors import Invalid, NotFound
 from clew.gather import frames
+from clew.importers.opencode_reader import SessionReader
 from clew.log import look_head
-from clew.model import Status
+from clew.model import Origin, Status
 from clew.names import mended
 from clew.source import NOT_ALL_READ
-from clew.writers import places
+from clew.writers import opencode_export, places
+from clew.writers.opencode_export import Export
 
 if TYPE_CHECKING:
     from clew.db import Tx
@@ -35,6 +38,8 @@ class Kept(msgspec.Struct):
 
     source: str
     raw: bytes
+    cwd: str | None = None
+    """The folder in which it is to be taken in, where that is said."""
 
 
 class Member(msgspec.Struct):
@@ -69,6 +74,40 @@ def altered(tx: Tx, key: int) -> str | None:
     if moves and moves[0][1] != IMPORTED_MOVE and not head.at_end:
         return "it was taken back to an earlier place here"
     return None
+
+
+def unexported(tx: Tx, key: int) -> str | None:
+    """Why a session of OpenCode cannot be given back as it would export it; `None` if it can."""
+    found, why = _exports(tx, key)
+    return None if found else why
+
+
+def _exports(tx: Tx, key: int) -> tuple[list[tuple[str, Export]], str]:
+    """A session of OpenCode as each store has it that it was read from, with that store's name,
+    the one that was touched, or else read, last first; and what is wrong with the others.
+    """
+    found: list[tuple[str, Export]] = []
+    why = "it was not read from a store of OpenCode"
+    for path in dict.fromkeys(
+        row[2] for row in tx.all("source_list", session=key) if row[1] == places.OPENCODE
+    ):
+        row = tx.one("source_get", importer=places.OPENCODE, path=path)
+        if row is None or row[6] == NOT_ALL_READ:
+            why = "it was being written when it was last read: import it again"
+            continue
+        try:
+            reader = SessionReader(Origin("", places.OPENCODE)).resumed(bytes(row[9]))
+        except Invalid:
+            why = "an earlier version of Clew read it: import it again"
+            continue
+        stream = b"".join(frames(tx, row[0]))
+        told = opencode_export.export(stream, reader.standing(), reader.counters)
+        if isinstance(told, str):
+            why = told
+        else:
+            found.append((path, told))
+    found.reverse()
+    return sorted(found, key=lambda each: -each[1].updated_ms), why
 
 
 def lineage(tx: Tx, agent: str, key: int, scope: int | None) -> Lineage:
@@ -113,7 +152,8 @@ class _Walk:
         spawned = self._spawned.get(id)
         parent, _, call = spawned[2].partition("#") if spawned else ("", "", "")
         parent = self._id_of(parent) or parent
-        files = self._files(key, id)
+        exported = agent == places.OPENCODE
+        files = self._exported(key, native) if exported else self._files(key, id)
         self.found.members.append(Member(key, id, native, parent or None, call or None, files))
         reason = altered(self._tx, key)
         if reason is not None and len(self.found.members) > 1:
@@ -176,6 +216,19 @@ class _Walk:
                     self.found.missing.append(f"session {base}, which {member.native} goes on from")
                 else:
                     self._take(key)
+
+    def _exported(self, key: int, native: str) -> list[Kept]:
+        """The file that OpenCode would make of a session."""
+        found, why = _exports(self._tx, key)
+        if not found:
+            self.found.missing.append(f"session {native}: {why}")
+            return []
+        (path, first), *others = found
+        said = [parse(body) for body in first.messages]
+        if any([parse(body) for body in other.messages] != said for _path, other in others):
+            stores = f"{native} was read from {len(found)} stores that differ"
+            self.found.notes.append(f"{stores}: given back as {PurePath(path).name} has it")
+        return [Kept(path, first.raw, first.directory)]
 
     def _files(self, key: int, id: str) -> list[Kept]:
         """Each file of a session as it was last read. One that was found under another path, and

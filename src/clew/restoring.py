@@ -16,7 +16,7 @@ import msgspec
 
 from clew.conversing import conversation_of
 from clew.errors import Invalid, NotFound
-from clew.lineage import Kept, Lineage, Member, altered, lineage
+from clew.lineage import Kept, Lineage, Member, altered, lineage, unexported
 from clew.model import SessionInfo, Status
 from clew.reading import info as info_of
 from clew.writers import WRITERS, places
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from clew.ledger import Ledger
     from clew.session import Session
 
-OWN = frozenset(places.VARIABLES)
-"""The agents whose files can be given back byte for byte."""
+OWN = frozenset({*places.VARIABLES, places.OPENCODE})
+"""The agents whose sessions can be given back as they were."""
 
 
 SUBAGENTS = "/subagents/"
@@ -41,8 +41,9 @@ NAMED_MAX = 5
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore wrote, or with `dry_run` would write.
 
-    `exact` says that the files are those that the agent itself wrote, byte for byte; `why` says
-    why not. `native` is the session's id in the agent's own terms, `command` the line of shell
+    `exact` says that the files are those that the agent itself wrote, byte for byte (for
+    OpenCode, which has no files: that they say what it exports, value by value); `why` says why
+    not. `native` is the session's id in the agent's own terms, `command` the line of shell
     that takes it up there. `missing` names what belongs to it and is not in the ledger, `losses`
     what the format has no place for.
     """
@@ -164,7 +165,10 @@ def _why_not_exact(tx: Tx, session: Session, info: SessionInfo, to: str) -> str 
         return f"it came from {agent}"
     if to not in OWN:
         return f"sessions of {to} are written only, not given back"
-    return altered(tx, session._key)
+    reason = altered(tx, session._key)
+    if reason is None and to == places.OPENCODE:
+        return unexported(tx, session._key)
+    return reason
 
 
 def in_a_folder(conversation: Conversation) -> tuple[Conversation, tuple[str, ...]]:
@@ -187,6 +191,8 @@ def _left_behind(tx: Tx, session: Session, info: SessionInfo) -> tuple[str, ...]
 
 def _given_back(found: Lineage, to: str, target: Path) -> _Plan:
     """The files of a lineage as they were, where they belong."""
+    if to == places.OPENCODE:
+        return _exported(found, target)
     main = found.members[0]
     laid = _LaidClaude(found) if to == places.CLAUDE else _Laid(found, to)
     native, first = laid.taken_up(main)
@@ -200,6 +206,26 @@ def _given_back(found: Lineage, to: str, target: Path) -> _Plan:
         files=laid.files,
         command=places.resumes(to, native, cwd, target / first) if first in laid.files else "",
         made=frozenset(laid.made),
+        missing=tuple(dict.fromkeys(found.missing)),
+        notes=tuple(dict.fromkeys(found.notes)),
+    )
+
+
+def _exported(found: Lineage, target: Path) -> _Plan:
+    """The exports of a lineage: what spawned others is taken in last."""
+    laid = {
+        places.export_path(member.native, kept.raw): kept
+        for member in found.members
+        for kept in member.files
+    }
+    native = found.members[0].native
+    takes = [(kept.cwd or "", target / path) for path, kept in reversed(laid.items())]
+    return _Plan(
+        exact=True,
+        why=None,
+        native=native,
+        files={path: kept.raw for path, kept in laid.items()},
+        command=places.takes_in(takes, native),
         missing=tuple(dict.fromkeys(found.missing)),
         notes=tuple(dict.fromkeys(found.notes)),
     )

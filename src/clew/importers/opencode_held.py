@@ -121,6 +121,11 @@ class Held(Protocol):
         """The parts of a session that name another session."""
 
 
+def is_counter(key: str) -> bool:
+    """True for a fact of a session that changes with every message, or holds one that does."""
+    return key in (*_COUNTERS, "time") or key.startswith("tokens")
+
+
 def named(data: JSON, ids: dict[str, str]) -> bytes:
     """An object as the export has it: what it says, then its ids. What is no JSON object goes
     under `data` as it is.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from clew.canonical import parse
 from clew.importers import rows
 from clew.importers.claude_records import text
 from clew.importers.facts import count, set_title
+from clew.importers.opencode_held import is_counter
 from clew.importers.opencode_records import (
     FORMAT,
     RESULTS,
@@ -28,6 +30,8 @@ from clew.importers.opencode_records import (
 from clew.model import JSON, Kind, Reason, Record, Unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from clew.importers.base import Item
 
 ABOUT: Final = ":session"
@@ -44,6 +48,37 @@ class SessionReader(rows.ItemReader):
     """Reads one session."""
 
     format = FORMAT
+
+    def take(self, items: Iterable[Item]) -> Iterator[tuple[bytes, list[Record]]]:
+        """See `rows.ItemReader.take`. What the session counts is no reason to keep it anew, and
+        is remembered: see `counters`.
+        """
+        return super().take(self._counting(items))
+
+    def _counting(self, items: Iterable[Item]) -> Iterator[Item]:
+        for item in items:
+            if item.key.startswith(ABOUT) and not item.open:
+                told = parse(item.body)["session"]
+                self.facts["counters"] = {k: v for k, v in told.items() if is_counter(k)}
+            yield item
+
+    @property
+    def counters(self) -> dict[str, JSON]:
+        """Of the session's facts those that change all the time, as they were last."""
+        found = self.facts.get("counters")
+        return found if isinstance(found, dict) else {}
+
+    def standing(self) -> list[str]:
+        """The messages that the store had when it was last read, in their order. One that was
+        taken back is there until something else is said.
+        """
+        known = {key: each for key, each in self._known.items() if not key.startswith(":")}
+        key = max(known, key=lambda key: known[key].placed, default=rows.ROOT)
+        found: list[str] = []
+        while key in known:
+            found.append(key)
+            key = known.pop(key).after
+        return found[::-1]
 
     def say(self, item: Item, value: dict[str, JSON], record: Record) -> list[Record]:
         """See `rows.ItemReader.say`. What the tools gave back is said behind the answer."""

@@ -6,9 +6,10 @@ Of those only names and folders are taken, and every path is checked before it i
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from clew.writers.base import command, fits
 if TYPE_CHECKING:
     from clew.model import JSON
 
-CLAUDE, CODEX, PI = "claude-code", "codex", "pi"
+CLAUDE, CODEX, OPENCODE, PI = "claude-code", "codex", "opencode", "pi"
 
 RECORDS_READ: Final = 200
 """So many records are asked for a folder."""
@@ -48,6 +49,24 @@ def resumes(agent: str, session: str, cwd: str | None, file: Path) -> str:
     if agent not in _RESUMES:
         return command(cwd, agent, "--session", str(file))
     return command(cwd, *_RESUMES[agent], session) if _ID.fullmatch(session) else ""
+
+
+def takes_in(files: Iterable[tuple[str, Path]], session: str) -> str:
+    """The line of shell with which OpenCode takes files in, each in its folder, and goes on with
+    a session, that of the last one. The folder becomes the session's.
+    """
+    if not _ID.fullmatch(session):
+        return ""
+    runs, at = [], None
+    for cwd, file in files:
+        runs.append(command(cwd if cwd != at else None, OPENCODE, "import", str(file)))
+        at = cwd
+    return " && ".join([*runs, command(None, OPENCODE, "--session", session)])
+
+
+def export_path(session: str, raw: bytes) -> str:
+    """Where an export is put below OpenCode's folder: what is said later goes elsewhere."""
+    return f"clew/{session}-{hashlib.sha256(raw).hexdigest()[:8]}.json"
 
 
 def elsewhere(command: str, agent: str, root: Path) -> str:
