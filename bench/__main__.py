@@ -32,6 +32,7 @@ BENCHES = (
     "serving",
     "live",
     "otlp",
+    "page",
 )
 PROGRAMS = ("token_error",)
 """Programs of their own, with figures that have no goal."""

@@ -102,6 +102,35 @@ def test_the_transcript_grows_both_ways_without_a_gap(
     assert {(after - before) for before, after in pairwise(seqs)} <= {1, 2}
 
 
+def test_of_a_long_session_only_a_part_stays_on_the_page(
+    long: tuple[There, str], browse: Browse
+) -> None:
+    """Scroll down through many windows and up again: nothing is missing, twice, or too much."""
+    there, path = long
+    page = browse(there, f"{path}?start=0")
+    met: set[int] = set()
+    for edge in ["[data-later]"] * 9 + ["[data-earlier]"] * 9:
+        shown = _shown(page)
+        assert shown == sorted(set(shown))
+        assert len(shown) <= 360
+        met.update(shown)
+        if not page.locator(edge).count():
+            continue
+        before = shown[-1] if edge == "[data-later]" else shown[0]
+        page.locator(edge).scroll_into_view_if_needed()
+        page.wait_for_function(
+            """([edge, before]) => {
+              const all = [...document.querySelectorAll("li.entry")];
+              const at = (each) => +each.dataset.at.split(":")[1];
+              return edge === "[data-later]" ? at(all.at(-1)) > before : at(all[0]) < before;
+            }""",
+            arg=[edge, before],
+        )
+    assert _shown(page)[0] == 1
+    assert {seq for seq in range(1, max(met)) if seq % 4 != 3} <= met, "results stand with calls"
+    assert max(met) > 500
+
+
 def test_a_call_opens_to_its_input_and_output(long: tuple[There, str], browse: Browse) -> None:
     there, path = long
     page = browse(there, f"{path}?at=1")

@@ -49,7 +49,8 @@ function follow(list) {
     if (busy) { wake(); return; }
     if (list.querySelector(".more[data-later]")) return;  // its end is not what is shown
     busy = true;
-    const end = Number(list.dataset.end);
+    const ends = [...list.querySelectorAll("[data-end]")].map((each) => Number(each.dataset.end));
+    const end = Math.max(Number(list.dataset.end), ...ends);
     const near = innerHeight + scrollY > document.body.scrollHeight - NEAR_PX;
     try {
       const start = Math.max(end - MARGIN, 0);

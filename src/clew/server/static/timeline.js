@@ -58,10 +58,15 @@ function later(place) {
 }
 
 function mark(place) {
-  const prompts = [...document.querySelectorAll(".entry.user")];
-  const now = prompts.findLast((each) => each.getBoundingClientRect().top < innerHeight / 2);
-  place.querySelector("[aria-current]")?.removeAttribute("aria-current");
+  // Of thousands of entries only the one in the middle of the window is looked at.
+  const box = document.querySelector("[data-transcript]").getBoundingClientRect();
+  const middle = document.elementFromPoint(box.left + box.width / 2, innerHeight / 2);
+  let now = middle?.closest(".entry");
+  while (now && !now.matches(".entry.user")) now = now.previousElementSibling;
   if (!now) return;
   const link = place.querySelector(`[data-goto="${CSS.escape(now.dataset.at)}"]`);
-  link?.setAttribute("aria-current", "location");
+  const before = place.querySelector("[aria-current]");
+  if (!link || link === before) return;
+  before?.removeAttribute("aria-current");
+  link.setAttribute("aria-current", "location");
 }
