@@ -57,7 +57,8 @@ def _tell(done: Restored) -> None:
         state = _STATES[file.state][done.dry_run]
         output.say(f"{file.path}: {output.size(file.bytes)}, {state}")
     if done.exact:
-        output.say(f"  as {done.to} wrote it, byte for byte")
+        same = "exports it, value by value" if done.to == "opencode" else "wrote it, byte for byte"
+        output.say(f"  as {done.to} {same}")
     else:
         output.say(f"  written for {done.to} as session {done.native}, because {done.why}")
     for loss in done.losses:
