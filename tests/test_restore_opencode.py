@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,22 @@ def test_old_files_without_what_the_program_asks_for_are_written_anew(
     done = ledger.restore_file(imported(ledger, "opencode:ses_files"), "opencode", root=tmp_path)
     assert not done.exact
     assert done.why == "OpenCode would not take it back: the session's slug was not kept"
+
+
+def test_old_files_that_hold_all_come_back_as_an_export_without_a_link(
+    ledger: clew.Ledger, tmp_path: Path
+) -> None:
+    shutil.copytree(GOLDEN / "storage", tmp_path / "storage")
+    file = tmp_path / "storage" / "session" / "p1" / "ses_files.json"
+    info = json.loads(file.read_bytes()) | {"slug": "dry-pear"}
+    file.write_text(json.dumps(info | {"share": {"url": "https://example.org/SECRET-link"}}))
+    ledger.import_from(tmp_path / "storage")
+    done, found = given_back(ledger, "ses_files", tmp_path / "new")
+    assert done.exact
+    told = json.loads((GOLDEN / "opencode_export.json").read_bytes())
+    assert found == {"ses_files": {"info": info, "messages": told["messages"]}}
+    kept = ledger.source_bytes(imported(ledger, "opencode:ses_files"))
+    assert b"SECRET" not in b"".join(kept.values())
 
 
 def test_a_damaged_message_makes_it_another_session(ledger: clew.Ledger, tmp_path: Path) -> None:

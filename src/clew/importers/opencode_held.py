@@ -20,7 +20,7 @@ import msgspec
 
 from clew.canonical import parse
 from clew.errors import Invalid
-from clew.importers import database
+from clew.importers import database, packed
 from clew.importers.claude_records import text
 from clew.importers.facts import count
 from clew.shapes.base import as_list, compact
@@ -274,6 +274,7 @@ class Tree:
             for folder in _entries(self._root / "session"):
                 for file in _entries(folder, ".json"):
                     value = _object(file) or {"data": _bytes(file).decode("utf-8", "replace")}
+                    value.pop("share", None)  # whoever knows the link sees the session
                     # The file may be called otherwise than the session.
                     self._read[text(value, "id") or file.stem] = (value, _written(file))
             for folder in _entries(self._root / "message"):
@@ -419,7 +420,7 @@ def _object(path: Path) -> dict[str, Any]:
 def _bytes(path: Path) -> bytes:
     """A file's bytes; none when it went away meanwhile, or cannot be read: it costs no other."""
     try:
-        return path.read_bytes()
+        return packed.whole(path)
     except OSError:
         return b""
 
