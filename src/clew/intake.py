@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from clew.ledger import Ledger
 
 NATIVE_BYTES = 16
-LATER = "changed since: kept as a later version"
+LATER = "changed since: kept beside the conversation as a later version"
 """The note of a record that the session holds with other words."""
 
 
@@ -79,7 +79,7 @@ class Intake:
         *,
         generation: int = 1,
         read_to: int = 0,
-        later_aside: bool = False,
+        later_aside: bool = True,
     ) -> None:
         self._ledger = ledger
         self._importer = importer
@@ -533,13 +533,13 @@ class Intake:
 
 
 def _later(item: _Item, *, aside: bool) -> _Item:
-    """A later version of a record that is there: it comes last, whatever it once followed, and
-    `aside` as a notice.
+    """A later version of a record that is there: it is kept `aside`, as a notice with its role,
+    which search finds. Said again it would be the last thing that was said.
     """
     record = msgspec.structs.replace(item.record, after=None)
     if aside:
-        record.kind, record.role, record.compaction = Kind.NOTICE, None, None
-        item.draft.kind, item.draft.role = Kind.NOTICE, None
+        record.kind, record.compaction, record.bookmark = Kind.NOTICE, None, None
+        item.draft.kind = Kind.NOTICE
     return msgspec.structs.replace(item, record=record)
 
 
