@@ -139,3 +139,14 @@ def test_the_files_of_the_real_sdk_read_whole() -> None:
         (advanced,) = [i for i in ledger.sessions(limit=9) if "adv-1" in str(i.imported_from)]
         texts = [m.text for m in ledger.get(advanced.id).context()]
         assert texts == ["question 0", "answer 0", "branched question", "branched answer"]
+
+
+def test_what_tells_no_time_begins_when_the_first_told_thing_did(path: Path) -> None:
+    with memory_ledger() as ledger:
+        add(path, "one")
+        run(path, "update agent_messages set created_at = 'soon'")
+        add(path, "two")
+        ledger.import_from(path)
+        (info,) = ledger.sessions(limit=10)
+        first, second = ledger.get(info.id).entries()
+        assert first.time_ms == second.time_ms == info.created_ms == 1_777_802_400_000

@@ -112,6 +112,14 @@ class Batch(msgspec.Struct):
     """True when the source ends here for now."""
 
 
+def _first_told(batch: Batch) -> int:
+    """When a thread began, for what stands before the first thing that tells a time: all of a
+    thread is there at once.
+    """
+    told = (piece.record.time_ms for piece in batch.pieces if piece.record.time_ms is not None)
+    return next(told, canonical.now_ms())
+
+
 def source_name(path: str | Path) -> str:
     """The name under which the ledger knows a source."""
     # Ten times as fast as Path.resolve, and links stay as named. A source that its agent has
@@ -226,7 +234,7 @@ def store(
         "note": note,
         "updated_ms": canonical.now_ms(),
     }
-    fallback_ms = work.mtime_ns // 1_000_000 if work.thread is None else canonical.now_ms()
+    fallback_ms = work.mtime_ns // 1_000_000 if work.thread is None else _first_told(batch)
     intake.prepare(batch.pieces, reader.origin, fallback_ms)
 
     def unit(tx: Tx) -> None:
