@@ -192,6 +192,19 @@ def test_import_says_so_when_there_is_nothing_to_find(
     assert not (tmp_path / "x.db").exists()
 
 
+def test_a_ledger_of_sub_agents_alone_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "s" / "subagents" / "agent-a1.jsonl"
+    path.parent.mkdir(parents=True)
+    message = {"role": "user", "content": "count the pears"}
+    record = {"type": "user", "uuid": "u", "sessionId": "s", "isSidechain": True, "cwd": "/x"}
+    path.write_text(json.dumps({**record, "message": message}) + "\n")
+    db = str(tmp_path / "x.db")
+    assert CliRunner().invoke(main, ["--db", db, "import", str(path)]).exit_code == 0
+    listed = CliRunner().invoke(main, ["--db", db, "sessions"])
+    assert "see --subagents" in listed.stderr
+    assert "count the pears" in CliRunner().invoke(main, ["--db", db, "show", "latest"]).stdout
+
+
 def test_sessions_newest_first_confined_and_limited(stage: Stage) -> None:
     assert [row["id"] for row in stage.lines("sessions")] == [
         stage.long,

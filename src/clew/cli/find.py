@@ -24,7 +24,8 @@ def session(ledger: Ledger, name: str) -> Session:
     """
     if name != LATEST:
         return ledger.get(name.lower())
-    newest = ledger.sessions(limit=NEWEST)
+    # Where only a sub-agent's file came in, that is the newest there is.
+    newest = ledger.sessions(limit=NEWEST) or ledger.sessions(spawned=True, limit=NEWEST)
     if not newest:
         raise NotFound("this ledger holds no session yet: begin with `clew import`")
     # A file of mere labels has no time of its own, and passes for as new as its file.

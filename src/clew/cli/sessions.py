@@ -47,6 +47,7 @@ def sessions(
             spawned=subagents,
             limit=limit + 1,
         )
+        hidden = not found and not subagents and bool(ledger.sessions(spawned=True, limit=1))
     more, found = len(found) > limit, found[:limit]
     if setup.json:
         output.documents(found)
@@ -56,7 +57,7 @@ def sessions(
     if more:
         output.hint(f"there are more than {limit}: --limit shows them")
     if not found:
-        output.say("no session found")
+        output.say("no session found" + (": there are sub-agents', see --subagents" * hidden))
     return 0 if found else NOTHING_FOUND
 
 
