@@ -21,13 +21,15 @@ from clew.errors import Invalid
 from clew.importers import packed
 from clew.importers.base import Store
 from clew.importers.lifetimes import Lifetime, lifetime
+from clew.importers.sight import looking
+from clew.looking import unjudged, walk, without_aliases
 from clew.model import Kind, ToolCall, ToolResult
 from clew.names import mended
 from clew.reading import formats_ready
 from clew.source import source_name
 
 if TYPE_CHECKING:
-    from clew.importers.base import Importer
+    from clew.importers.base import Importer, Reader
     from clew.ledger import Ledger
     from clew.model import Record
 
@@ -51,9 +53,12 @@ class Checkup(msgspec.Struct):
     """One agent's histories. Sizes in bytes, times in Unix milliseconds.
 
     `new` are histories that were never read, `grown` those that have changed since; `bytes_left`
-    is what is to be read of both. `going` will be deleted within seven days, the first at
-    `next_ms`; `lost` of them are not, or not whole, in the ledger. `lifetimes` has a rule for each
-    root, `None` where none is known. `broken` is empty unless all was read (`deep`).
+    is what is to be read of both. `unread` are files and folders that are there and cannot be
+    read: what is in them is in the ledger or not. Of histories in which nothing is said yet
+    (`unsaid`; known with `deep` only) there is nothing to read. `going` will be deleted within
+    seven days, the first at `next_ms`; `lost` of them are not, or not whole, in the ledger.
+    `lifetimes` has a rule for each root, `None` where none is known. `broken` is empty unless all
+    was read (`deep`).
     """
 
     agent: str
@@ -64,6 +69,8 @@ class Checkup(msgspec.Struct):
     new: int = 0
     grown: int = 0
     bytes_left: int = 0
+    unread: int = 0
+    unsaid: int = 0
     going: int = 0
     lost: int = 0
     next_ms: int | None = None
@@ -125,12 +132,45 @@ def _examine(
             if history.name in names:
                 continue  # two roots, one inside the other
             names.add(history.name)
-            _count(found, history, seen.get(history.name), rule)
+            read = seen.get(history.name)
+            said = True
             if deep:
                 if on_history is not None:
                     on_history(mended(str(history.path)))
-                _look_inside(importer, history, found)
+                said = _look_inside(importer, history, found)
+            if said or read is not None:
+                _count(found, history, read, rule)
+            else:
+                found.histories += 1
+                found.bytes += history.size
+                found.unsaid += 1
     return found
+
+
+def _paths(importer: Importer | Store, root: Path, found: Checkup) -> list[Path]:
+    """An importer's histories below a root; what cannot be judged is told of. What another agent
+    keeps there is not this one's.
+    """
+    left: dict[str, str] = {}
+    for _file in walk(root, left.setdefault):
+        pass
+    with looking() as sight:
+        sight.asks = importer.name
+        paths = without_aliases(importer.discover(root))
+        left |= unjudged(sight, root, set(map(str, paths)), importers.IMPORTERS)
+        left = {name: why for name, why in left.items() if not _anothers(importer, Path(name))}
+    notes = [mended(f"{name}: {why}") for name, why in left.items()]
+    found.notes += [note for note in notes if note not in found.notes]
+    found.unread += len(left)
+    return [path for path in paths if path.is_dir() or path.is_file()]
+
+
+def _anothers(importer: Importer | Store, path: Path) -> bool:
+    """Whether another importer knows this file for its own."""
+    if not path.is_file():
+        return False
+    others = (each for each in importers.IMPORTERS.values() if each is not importer)
+    return any(each.identify(path) for each in others)
 
 
 def _seen(ledger: Ledger | None, importer: str) -> dict[str, tuple[int, int]]:
@@ -143,7 +183,7 @@ def _seen(ledger: Ledger | None, importer: str) -> dict[str, tuple[int, int]]:
 
 
 def _histories(importer: Importer | Store, root: Path, found: Checkup) -> Iterator[_History]:
-    for path in importer.discover(root):
+    for path in _paths(importer, root, found):
         name = source_name(path)
         try:
             status = path.stat()
@@ -157,6 +197,7 @@ def _histories(importer: Importer | Store, root: Path, found: Checkup) -> Iterat
                     one = f"{name}#{mended(thread.name)}"
                     yield _History(one, path, thread.mark, status.st_mtime, 0, thread.name)
         except (OSError, Invalid) as error:
+            found.unread += 1
             found.notes.append(mended(f"{path}: not read: {error}"))
 
 
@@ -181,20 +222,32 @@ def _count(
         found.next_ms = end_ms if found.next_ms is None else min(found.next_ms, end_ms)
 
 
-def _look_inside(importer: Importer | Store, history: _History, found: Checkup) -> None:
+def _look_inside(importer: Importer | Store, history: _History, found: Checkup) -> bool:
+    """Count what is broken in a history; gives whether an import finds anything said in it."""
     calls: set[str] = set()
     results: set[str] = set()
-    unread = 0
+    unread, spoken, said = 0, False, True
     try:
-        for record, body in _records(importer, history):
+        if isinstance(importer, Store):
+            reader, records = None, _in_store(importer, history)
+        else:
+            reader = importer.open(history.path)
+            records = _in_file(history.path, reader)
+        for record, body in records:
             unread += record.note is not None and record.kind is Kind.UNKNOWN
             if record.kind is Kind.MESSAGE:
+                spoken = True
                 _pair(record, body, calls, results)
+        if reader is not None:
+            origin = reader.origin
+            said = origin.settled and (spoken or origin.project is not None)
     except Exception as error:  # noqa: BLE001 - whatever a hostile file brings about
+        found.unread += 1
         found.notes.append(mended(f"{history.name}: not read: {type(error).__name__}: {error}"))
     broken = Broken(history.name, len(calls - results), len(results - calls), unread)
     if broken.open_calls or broken.orphan_results or broken.unread:
         found.broken.append(broken)
+    return said
 
 
 def _pair(record: Record, body: bytes, calls: set[str], results: set[str]) -> None:
@@ -210,20 +263,21 @@ def _pair(record: Record, body: bytes, calls: set[str], results: set[str]) -> No
             results.add(part.call_id)
 
 
-def _records(importer: Importer | Store, history: _History) -> Iterator[tuple[Record, bytes]]:
-    """Every record of a history, with its bytes."""
-    if isinstance(importer, Store):
-        assert history.thread is not None  # noqa: S101 - a store's history is a thread
-        thread = importer.open(history.path, history.thread)
-        with importer.look(history.path) as inside:
-            for raw, records in thread.take(inside.items(history.thread)):
-                base = thread.consumed - len(raw)
-                for each in records:
-                    yield each, raw[each.start - base :][: each.length]
-        return
-    reader = importer.open(history.path)
+def _in_store(importer: Store, history: _History) -> Iterator[tuple[Record, bytes]]:
+    """Every record of a session in a store, with its bytes."""
+    assert history.thread is not None  # noqa: S101 - a store's history is a thread
+    thread = importer.open(history.path, history.thread)
+    with importer.look(history.path) as inside:
+        for raw, records in thread.take(inside.items(history.thread)):
+            base = thread.consumed - len(raw)
+            for each in records:
+                yield each, raw[each.start - base :][: each.length]
+
+
+def _in_file(path: Path, reader: Reader) -> Iterator[tuple[Record, bytes]]:
+    """Every record of a file, with its bytes."""
     at, pending = 0, b""
-    with packed.opened(history.path) as file:
+    with packed.opened(path) as file:
         while True:
             chunk = file.read(CHUNK_BYTES)
             before = reader.consumed

@@ -9,6 +9,7 @@ read by `clew.threads`.
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +22,10 @@ from clew.db.database import Row
 from clew.errors import Damaged, Invalid, NotFound
 from clew.importers import packed
 from clew.importers.base import LeavesOut, Store
+from clew.importers.sight import looking
 from clew.intake import Intake, Piece, link_spawned
 from clew.log import unpack
-from clew.looking import Held, Mark, walk
+from clew.looking import Held, Mark, unjudged, walk, without_aliases
 from clew.model import Kind
 from clew.names import mended
 from clew.source import (
@@ -106,6 +108,8 @@ def _asked(root: Path, name: str | None) -> dict[str, Importer | Store]:
     """The importers to ask what is there."""
     if not root.exists():
         raise NotFound(f"{root} does not exist: name a file or folder with histories")
+    if not root.is_file() and not root.is_dir():
+        raise Invalid(f"{root} is {packed.NO_FILE}: name a file or folder with histories")
     chosen = importers.IMPORTERS
     if name is None:
         return chosen
@@ -121,26 +125,44 @@ def _changed(ledger: Ledger, root: Path, name: str | None, report: Imported) -> 
     chosen = _asked(root, name)
     held = Held(ledger, importers.IMPORTERS)
     alone = root.is_file()
-    files = [] if alone else [(f, source_name(f), mark) for f, mark in walk(root)]
+    left: dict[str, str] = {}
+    below = [] if alone else walk(root, left.setdefault)
+    files = [(f, source_name(f), mark) for f, mark in below]
     works: list[Work] = []
     theirs: set[str] = set()
-    for importer in chosen.values():
-        known = None if alone else held.all_of(importer, files, theirs)
-        if known is not None:
-            report.files += len(known)
-            report.unchanged += len(known)
-            continue
-        # Named by hand, a file needs no look to be taken for what it is said to be.
-        named = alone and name is not None
-        found = [root] if named else list(_below(importer, root, files, held, theirs))
-        works += _to_read(importer, found, held, report)
-        theirs.update(map(str, found))
-    if not report.files:
-        raise NotFound(
-            f"{root} holds no history that Clew can read ({', '.join(sorted(chosen))}): "
-            "name the agent's folder, for example ~/.claude"
-        )
+    with looking() as sight:
+        for importer in chosen.values():
+            sight.asks = importer.name
+            known = None if alone else held.all_of(importer, files, theirs)
+            if known is not None:
+                report.files += len(known)
+                report.unchanged += len(known)
+                continue
+            # Named by hand, a file needs no look to be taken for what it is said to be.
+            named = alone and name is not None
+            found = [root] if named else list(_below(importer, root, files, held, theirs))
+            works += _to_read(importer, without_aliases(found), held, report)
+            theirs.update(map(str, found))
+    left |= unjudged(sight, root, theirs, importers.IMPORTERS)
+    if alone and left:
+        raise Invalid(f"{root} is not imported: {next(iter(left.values()))}")
+    report.notes += [Note(source_name(each), None, mended(why)) for each, why in left.items()]
+    if not report.files and not left:
+        raise NotFound(_nothing(root, chosen))
     return works
+
+
+def _nothing(root: Path, chosen: Iterable[str]) -> str:
+    agents = ", ".join(sorted(chosen))
+    if root.is_file():
+        return (
+            f"{root} is no history that Clew knows by its name and first bytes ({agents}): "
+            "if it is one, say whose with --agent NAME"
+        )
+    return (
+        f"{root} holds no history that Clew can read ({agents}): name the agent's folder, for "
+        "example ~/.claude, or a file and with --agent NAME whose it is"
+    )
 
 
 def _below(
@@ -168,12 +190,15 @@ def _to_read(
 ) -> Iterator[Work]:
     store = isinstance(importer, Store)
     for path in found:
-        report.files += 1
         try:
             status = path.stat()
         except OSError as error:
+            report.files += 1
             report.notes.append(Note(source_name(path), None, f"not read: {error}"))
             continue
+        if not store and not stat.S_ISREG(status.st_mode):
+            continue  # told of by who walked there
+        report.files += 1
         mark = (status.st_size, status.st_mtime_ns)
         if not store and held.mark(importer.name, source_name(path)) == mark:
             report.unchanged += 1

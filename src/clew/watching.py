@@ -24,8 +24,9 @@ import msgspec
 from clew import gather, importers
 from clew.errors import Invalid, NotFound, Unavailable
 from clew.importers.base import Store
+from clew.importers.sight import looking
 from clew.intake import link_spawned
-from clew.looking import Held, Mark, walk
+from clew.looking import Held, Mark, unjudged, walk, without_aliases
 from clew.names import mended
 from clew.source import EMPTY, NOT_ALL_READ, TORN, UNSAID, Imported, Note, Taken, Work, source_name
 
@@ -150,7 +151,8 @@ class _Place:
             and self.importer.identify(Path(name))
         }
         if due or fresh or any(self.mark(name) is None for name in self._known):
-            self.found = [str(path) for path in self.importer.discover(self.root)]
+            there = map(str, without_aliases(self.importer.discover(self.root)))
+            self.found = [name for name in there if self.mark(name) is not None]
             self._known = set(self.found)
             self._left_out |= fresh - self._known
             self._surveyed = now
@@ -211,23 +213,40 @@ class Watcher:
     def _look(self, found: Round) -> list[_Place]:
         now, places = time.monotonic(), {}
         held = cache(lambda: Held(self._ledger, importers.IMPORTERS))
-        below = cache(lambda root: [(name, source_name(name), mark) for name, mark in walk(root)])
-        for importer in self._importers:
-            try:
-                roots = self._roots
-                if roots is None:
-                    roots = importer.roots(Path.home(), os.environ)
-                for root in roots:
-                    # Two importers may read the sessions of one agent: its events, its database.
-                    key = (f"{importer.name} {id(importer)}", str(root))
-                    place = places[key] = self._places.get(key) or _Place(importer, root)
-                    place.look(below(root), now, held)
-            except OSError as error:
-                where = str(error.filename or importer.name)
-                note = Note(mended(where), None, f"not looked at: {error.strerror or error}")
-                found.notes += self._news((importer.name, ""), [note])
+        left: dict[str, str] = {}
+
+        @cache
+        def below(root: Path) -> list[tuple[str, str, Mark]]:
+            return [(n, source_name(n), mark) for n, mark in walk(root, left.setdefault)]
+
+        with looking() as sight:
+            for importer in self._importers:
+                sight.asks = importer.name
+                try:
+                    roots = self._roots
+                    if roots is None:
+                        roots = importer.roots(Path.home(), os.environ)
+                    for root in roots:
+                        # Two importers may read the sessions of one agent: events, a database.
+                        key = (f"{importer.name} {id(importer)}", str(root))
+                        place = places[key] = self._places.get(key) or _Place(importer, root)
+                        place.look(below(root), now, held)
+                except OSError as error:
+                    left[str(error.filename or importer.name)] = (
+                        f"not looked at: {error.strerror or error}"
+                    )
         self._places = places
+        mine = {name for place in places.values() for name in place.found}
+        for root in dict.fromkeys(place.root for place in places.values()):
+            left |= unjudged(sight, root, mine, importers.IMPORTERS)
+        self._tell_left(left, found)
         return list(places.values())
+
+    def _tell_left(self, left: dict[str, str], found: Round) -> None:
+        """Tell once of each file and folder that is there and was not looked into."""
+        for name, why in left.items():
+            note = Note(source_name(name), None, mended(why))
+            found.notes += self._news((note.path, ""), [note])
 
     def _wanted(self, places: Sequence[_Place], found: Round) -> list[_Wanted]:
         """What is not known to be in the ledger as it is, once each."""

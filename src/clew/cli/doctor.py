@@ -78,8 +78,12 @@ def _tell(one: Checkup, everything: bool) -> None:
             f"  not in the ledger: {one.new:,} new, {one.grown:,} changed since "
             f"({output.size(one.bytes_left)})"
         )
-    else:
+    elif not one.unread:
         output.text("  all of it is in the ledger")
+    if one.unsaid:
+        output.text(f"  nothing is said yet in {one.unsaid:,}: read when there is")
+    if one.unread:
+        output.text(f"  there, but cannot be read: {one.unread:,} (why stands below)")
     if one.next_ms is not None:
         lost = f", {one.lost:,} of them not in the ledger" if one.lost else ""
         output.text(
@@ -93,7 +97,7 @@ def _tell(one: Checkup, everything: bool) -> None:
 
 def _tell_broken(one: Checkup, everything: bool) -> None:
     plural = output.plural
-    if not one.deep:
+    if not one.deep or (one.unread and not one.broken):
         return
     if not one.broken:
         output.text("  every call has its result, and every record can be read")

@@ -16,7 +16,7 @@ import msgspec
 
 from clew.canonical import canonical, content_id, parse
 from clew.errors import Invalid
-from clew.importers import rows
+from clew.importers import packed, rows
 from clew.importers.atif_records import (
     FORMAT,
     OBSERVED,
@@ -66,7 +66,7 @@ def identify(path: Path) -> bool:
     if path.suffix != ".json":
         return False
     try:
-        with path.open("rb") as file:
+        with packed.plain(path) as file:
             head = file.read(HEAD_BYTES)
     except OSError:
         return False
@@ -87,7 +87,7 @@ def _walk(root: Path) -> Iterator[Path]:
 @contextmanager
 def look(path: Path) -> Iterator[Trajectories]:
     """See `Store.look`. Raises `Invalid` for a document that is not whole."""
-    with path.open("rb") as file:
+    with packed.plain(path) as file:
         data = file.read(DOCUMENT_BYTES_MAX + 1)
     if len(data) > DOCUMENT_BYTES_MAX:
         raise Invalid(f"it has more than {DOCUMENT_BYTES_MAX:,} bytes: not read")

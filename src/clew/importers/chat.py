@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 
 from clew.canonical import canonical, content_id
-from clew.importers import jsonl
+from clew.importers import jsonl, packed
 from clew.importers.chat_records import (
     FORMAT,
     classify,
@@ -144,7 +144,7 @@ def head(path: Path) -> list[dict[str, JSON] | None]:
     are left out.
     """
     try:
-        with path.open("rb") as file:
+        with packed.plain(path) as file:
             data = file.read(HEAD_BYTES)
             if b"\n" not in data:  # a first line with a long prompt in it
                 data += file.readline(LINE_BYTES_MAX)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import msgspec
 
 from clew.canonical import content_id
-from clew.importers import chat, chat_records, rows
+from clew.importers import chat, chat_records, packed, rows
 from clew.importers import chat_set_records as records
 from clew.importers.base import Item, Thread
 from clew.importers.facts import set_title
@@ -61,7 +61,7 @@ def discover(root: Path) -> Iterator[Path]:
 @contextmanager
 def look(path: Path) -> Iterator[ChatSet]:
     """See `Store.look`."""
-    with path.open("rb") as file:
+    with packed.plain(path) as file:
         yield ChatSet(path, file)
 
 

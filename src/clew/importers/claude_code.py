@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from clew.importers import claude_kin, jsonl
+from clew.importers import claude_kin, jsonl, packed
 from clew.importers.claude_records import (
     FORMAT,
     TYPES,
@@ -307,19 +307,19 @@ def _meta(path: Path) -> dict[str, JSON]:
 def _document(path: Path) -> dict[str, JSON]:
     """A small object in a file of its own; nothing when it is absent, torn or no such thing."""
     try:
-        value = msgspec.json.decode(path.read_bytes())
+        value = msgspec.json.decode(packed.whole(path))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with packed.plain(path) as file:
         return file.read(HEAD_BYTES)
 
 
 def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with packed.plain(path) as file:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
         return file.read()
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from clew.importers import jsonl
+from clew.importers import jsonl, packed
 from clew.importers.claude_records import is_record, text
 from clew.model import JSON
 
@@ -78,7 +78,7 @@ def folder_of(paths: Iterable[Path]) -> str | None:
     """The first working folder that one of the files tells."""
     for path in paths:
         try:
-            with path.open("rb") as file:
+            with packed.plain(path) as file:
                 found = _FOLDER.search(file.read(_HEAD_BYTES))
             folder = msgspec.json.decode(found[1]) if found else None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -93,7 +93,7 @@ def _read(path: Path, _size: int, _changed: int) -> Calls:
     made: set[str] = set()
     spawned: dict[str, str] = {}
     try:
-        with path.open("rb") as file:
+        with packed.plain(path) as file:
             for line in iter(lambda: file.readline(jsonl.LINE_BYTES_MAX), b""):
                 if _may_tell(line):
                     for piece in jsonl.read_line(line.rstrip(b"\r\n"), 0, is_record):

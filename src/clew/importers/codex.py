@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from clew.errors import Invalid
-from clew.importers import jsonl
+from clew.importers import jsonl, packed
 from clew.importers.claude_records import text, time_ms
 from clew.importers.codex_reader import CodexReader
 from clew.importers.codex_records import ENVELOPES, FORMAT, is_bare_head, is_record
@@ -158,7 +158,7 @@ def _names(path: Path) -> dict[str, str]:
 def _index(path: Path, _size: int, _mtime_ns: int) -> dict[str, str]:
     """An index as it was at a size and time. The last name of a thread counts."""
     try:
-        with path.open("rb") as file:
+        with packed.plain(path) as file:
             lines = file.read(INDEX_BYTES_MAX).split(b"\n")
     except OSError:
         return {}

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clew.importers import copilot_store, jsonl
+from clew.importers import copilot_store, jsonl, packed
 from clew.importers.claude_records import TITLE_CHARS_MAX, time_ms
 from clew.importers.copilot_reader import CopilotReader
 from clew.importers.copilot_records import FORMAT, is_record
@@ -73,7 +73,7 @@ def _title(path: Path) -> str | None:
     if path.name != EVENTS:
         return None
     try:
-        with (path.parent / WORKSPACE).open("rb") as file:
+        with packed.plain(path.parent / WORKSPACE) as file:
             lines = file.read(WORKSPACE_BYTES_MAX).decode("utf-8", "replace").splitlines()
     except OSError:
         return None
@@ -93,7 +93,7 @@ def _walk(root: Path) -> Iterator[Path]:
 def _values(path: Path) -> list[dict[str, JSON]]:
     """The first events of a file; none when they are another's, or it is not there."""
     try:
-        with path.open("rb") as file:
+        with packed.plain(path) as file:
             head = file.read(HEAD_BYTES)
     except OSError:
         return []

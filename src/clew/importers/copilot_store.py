@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clew.errors import Invalid
-from clew.importers import database, rows
+from clew.importers import database, packed, rows
 from clew.importers.base import Item, Thread
 from clew.importers.claude_records import text, time_ms
 from clew.importers.copilot_records import data_of, folder_told, is_record
@@ -153,7 +153,7 @@ class CallStore:
         if path is None:
             return True
         try:
-            with path.open("rb") as file:
+            with packed.plain(path) as file:
                 file.seek(max(file.seek(0, os.SEEK_END) - TAIL_BYTES, 0))
                 newest = file.read().rstrip().rpartition(b"\n")[2]
             quiet = time.time() - path.stat().st_mtime > REST_SECONDS
@@ -167,7 +167,7 @@ def _folder(events: Path | None) -> str | None:
     if events is None:
         return None
     try:
-        with events.open("rb") as file:
+        with packed.plain(events) as file:
             lines = file.read(TAIL_BYTES).split(b"\n")
     except OSError:
         return None

@@ -1,9 +1,9 @@
 """Foreign SQLite databases: read-only, by an allow-list of tables, without a lock held.
 
 They hold credentials too, so a table that is not named cannot be read, whatever a query or a
-view in the file says. The file may be in use: nothing is changed in it or beside it, and what is
-asked for is read whole and at once, so that no writer waits for a slow reader. Schemas are
-hostile: functions, triggers and virtual tables that a file brings along do not run.
+view in the file says. The file may be in use: nothing is changed in it or beside it, and where
+reading would be in a writer's way a copy is read (`private`). Schemas are hostile: functions,
+triggers and virtual tables that a file brings along do not run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import base64
 import os
 import re
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -20,6 +21,8 @@ import msgspec
 
 from clew.canonical import content_id, parse
 from clew.errors import Invalid
+from clew.importers import private, sight
+from clew.importers.facts import without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -35,38 +38,95 @@ VALUE_BYTES_MAX: Final = 256 << 20
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
 _WAL = 2
+_PLAIN, _QUIET, _WHOLE, _STEPS = "in place", "as it lies", "a copy of its files", "a copy"
+_COPIES = (_WHOLE, _STEPS)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_KINDS: Final = ("table", "view")
 _SCHEMA = frozenset({"sqlite_master", "sqlite_schema"})
 _ALLOWED_ACTIONS = frozenset(
     {apsw.SQLITE_SELECT, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE, apsw.SQLITE_TRANSACTION}
 )
 _FUNCTIONS = frozenset(
-    "abs cast coalesce count current_date current_time current_timestamp date datetime group_concat "
-    "hex ifnull iif instr json json_array_length json_extract json_type json_valid julianday length "
-    "like lower max min nullif quote round row_number strftime substr sum time total trim typeof "
-    "unixepoch upper".split()
+    [
+        "abs",
+        "cast",
+        "coalesce",
+        "count",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "date",
+        "datetime",
+        "group_concat",
+        "hex",
+        "ifnull",
+        "iif",
+        "instr",
+        "json",
+        "json_array_length",
+        "json_extract",
+        "json_type",
+        "json_valid",
+        "julianday",
+        "length",
+        "like",
+        "lower",
+        "max",
+        "min",
+        "nullif",
+        "quote",
+        "round",
+        "row_number",
+        "strftime",
+        "substr",
+        "sum",
+        "time",
+        "total",
+        "trim",
+        "typeof",
+        "unixepoch",
+        "upper",
+    ]
 )
 """Functions that only compute. A file's own schema uses them too (defaults, generated columns)."""
 
 
-class Database:
-    """A foreign database, of which some tables may be read."""
+class Unreadable(Invalid):
+    """A database that is there and cannot be read; `cause` says why, and how to mend it."""
 
-    def __init__(self, path: Path, tables: Collection[str]) -> None:
+    def __init__(self, path: Path, cause: str) -> None:
+        super().__init__(f"{path} cannot be read: {cause}")
+        self.cause = cause
+
+
+class Database:
+    """A foreign database, of which some tables may be read. `briefly` is for a look at what
+    tables there are, which waits so many milliseconds for a lock.
+    """
+
+    def __init__(self, path: Path, tables: Collection[str], *, briefly: int | None = None) -> None:
         self._path = path
         self._tables = frozenset(tables)
-        self._connection = _connected(path)
-        try:
+        with ExitStack() as held:
+            self._connection = _connected(path, held, briefly)
             self._connection.authorizer = self._may
             self.tables: Final = self._columns()
             """The allowed tables that are there, each with the names of its columns."""
-        except BaseException:
-            self._connection.close()
-            raise
+            self._held = held.pop_all()
 
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        self._held.close()
+
+    def schema(self) -> sight.Schema:
+        """All tables and views that are there, with the columns of those that are tables."""
+        found = self.rows("select name, type, sql from sqlite_master where type in (?, ?)", *_KINDS)
+        return {
+            str(row["name"]): frozenset(self._names(str(row["name"])))
+            if row["type"] == "table" and not _is_virtual(row["sql"])
+            else None
+            for row in found
+        }
 
     def rows(self, query: str, *values: int | str | bytes | None) -> list[dict[str, Any]]:
         """All rows of a query, by the names of its columns; values are those of SQLite. Text
@@ -139,17 +199,38 @@ def opened(path: Path, tables: Collection[str]) -> Iterator[Database]:
 
 
 def has_tables(path: Path, needed: Mapping[str, Collection[str]]) -> bool:
-    """True for a database that has all these tables with these columns. Cheap for other files."""
-    if path.suffix not in SUFFIXES or not path.is_file():
+    """True for a database that has all these tables with these columns. Cheap for other files.
+    One that cannot be judged is told to the look that is on (`sight.looking`).
+    """
+    if path.suffix not in SUFFIXES or not _is_file(path):
         return False
-    try:
-        if _header(path) is None:
-            return False
-        with opened(path, needed) as database:
-            there = database.tables
-    except (Invalid, OSError):
-        return False
-    return all(name in there and there[name] >= set(columns) for name, columns in needed.items())
+    look = sight.current()
+    schema = _seen(path, look)
+    if schema is not None:
+        return look.judge(str(path), needed, schema)
+    if str(path) not in look.unread and path.stat().st_size:
+        look.doubt(str(path), "it is no SQLite database: damaged, encrypted, or something else")
+    return False
+
+
+def _seen(path: Path, look: sight.Sight) -> sight.Schema | None:
+    """What tables a database has, found out once a look; `None` when it cannot be told."""
+    name = str(path)
+    if name not in look.schemas:
+        look.schemas[name] = None
+        begun = time.monotonic()
+        try:
+            if _header(path).startswith(_MAGIC):
+                database = Database(path, (), briefly=look.patience_ms)
+                try:
+                    look.schemas[name] = database.schema()
+                finally:
+                    database.close()
+        except Unreadable as error:
+            look.unread[name] = error.cause
+            spent = int((time.monotonic() - begun) * 1000)
+            look.patience_ms = max(0, look.patience_ms - spent)
+    return look.schemas[name]
 
 
 def found_below(root: Path, needed: Mapping[str, Collection[str]]) -> Iterator[Path]:
@@ -189,6 +270,18 @@ def embedded(text: JSON) -> Any:
     return msgspec.Raw(raw.replace(b"\r", b" ").replace(b"\n", b" "))
 
 
+def settings(text: JSON) -> Any:
+    """The same for a program's settings: without credentials (`facts.without_credentials`), byte
+    for byte where there are none.
+    """
+    whole = embedded(text)
+    if isinstance(whole, msgspec.Raw):
+        value = parse(bytes(whole))
+        kept = without_credentials(value)
+        return whole if kept == value else kept
+    return without_credentials(whole)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"$bytes": base64.b64encode(value).decode()}
@@ -197,23 +290,34 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its folder is denied: who walks it tells
+        return False
+
+
 def _is_virtual(sql: object) -> bool:
     return not isinstance(sql, str) or "virtual" in sql[:40].lower().split()
 
 
-def _connected(path: Path) -> apsw.Connection:
-    header = _header(path)
-    if header is None:
-        raise Invalid(f"{path} is no SQLite database: name another file")
-    # A read-only connection to a file in WAL mode leaves two files beside it. Where the log is
-    # not there nobody writes, and the file alone is all of it.
-    quiet = header[18] == _WAL and not path.with_name(path.name + "-wal").exists()
-    mode = "immutable=1" if quiet else "mode=ro"
+def _connected(path: Path, held: ExitStack, briefly: int | None) -> apsw.Connection:
+    """A connection to a database, or to a copy of it; `held` lets go of both."""
+    if not _header(path).startswith(_MAGIC):
+        raise Unreadable(path, f"{path.name} is no SQLite database: name another file")
     with _told(path):
+        place, mode = path, "mode=ro"
+        way = _way(path, briefly)
+        if way in _COPIES:
+            place = held.enter_context(private.copied(path, whole=way == _WHOLE))
+            mode = "immutable=1"
+        elif way == _QUIET:
+            mode = "immutable=1"
         connection = apsw.Connection(
-            f"{_uri(path)}?{mode}", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+            f"{_uri(place)}?{mode}", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         )
-    connection.set_busy_timeout(BUSY_MS)
+        held.callback(connection.close)
+    connection.set_busy_timeout(BUSY_MS if briefly is None else briefly)
     connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
@@ -222,24 +326,56 @@ def _connected(path: Path) -> apsw.Connection:
     return connection
 
 
-def _header(path: Path) -> bytes | None:
-    """The first bytes of a database; `None` for another file.
+def _way(path: Path, briefly: int | None) -> str:
+    """How to read a database so that nobody is in anybody's way and nothing is left beside it."""
+    if _header(path)[18] == _WAL:
+        # A read-only connection leaves two files beside it. Where the log is not there nobody
+        # writes, and the file alone is all of it. Where its index is not there, nobody reads it.
+        if not _has(path, "-wal"):
+            return _QUIET
+        return _PLAIN if _has(path, "-shm") else _WHOLE
+    if _has(path, "-journal") and _is_unended(path):
+        return _WHOLE
+    return _PLAIN if briefly is not None or not private.has_room(path) else _STEPS
+
+
+def _is_unended(path: Path) -> bool:
+    """True when the journal beside a database is that of a program that ended while it wrote."""
+    connection = apsw.Connection(
+        f"{_uri(path)}?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    )
+    try:
+        connection.execute("select count(*) from sqlite_master").fetchall()
+    except (apsw.ReadOnlyError, apsw.CantOpenError):
+        return True
+    except apsw.Error:
+        return False
+    finally:
+        connection.close()
+    return False
+
+
+def _has(path: Path, suffix: str) -> bool:
+    return path.with_name(path.name + suffix).exists()
+
+
+def _header(path: Path) -> bytes:
+    """The first bytes of a database; none of a shorter file. Raises `Unreadable` when it cannot
+    be opened.
 
     They are read by SQLite's own means: a plain `open` and `close` would take away the locks that
     this process may hold on the file (https://sqlite.org/howtocorrupt.html, section 2.2).
     """
     flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
-    try:
+    with _told(path):
         file = apsw.VFSFile("", str(path.absolute()), flags)
-    except apsw.Error:
-        return None
-    try:
-        header: bytes = file.xRead(_HEADER_BYTES, 0)
-    except apsw.Error:
-        return None
-    finally:
-        file.xClose()
-    return header if header.startswith(_MAGIC) else None
+        try:
+            if file.xFileSize() < _HEADER_BYTES:
+                return b""
+            header: bytes = file.xRead(_HEADER_BYTES, 0)
+        finally:
+            file.xClose()
+    return header
 
 
 def _uri(path: Path) -> str:
@@ -250,5 +386,21 @@ def _uri(path: Path) -> str:
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
-    except apsw.Error as error:
-        raise Invalid(f"{path} cannot be read as a database ({error})") from None
+    except (apsw.Error, OSError) as error:
+        raise Unreadable(path, _cause(path, error)) from None
+
+
+def _cause(path: Path, error: Exception) -> str:
+    """Why a database could not be read, and what to do about it."""
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return "another program has locked it: try again when that one has let go of it"
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.FormatError):
+        return (
+            f"it is damaged ({error}): let `sqlite3 {path.name} .recover` make a new file of what "
+            "is left, and import that"
+        )
+    if not os.access(path, os.R_OK):
+        return "this user may not read it: permit it, or run as its owner"
+    if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError):
+        return f"what stands beside it (-wal, -journal) cannot be read ({error}): start its program"
+    return str(error)

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clew.importers import claude_kin, jsonl
+from clew.importers import claude_kin, jsonl, packed
 from clew.importers.droid_records import FORMAT, SETTINGS, DroidReader, is_record
 from clew.model import JSON, Origin
 from clew.names import mended
@@ -86,7 +86,7 @@ def _told(path: Path) -> frozenset[str]:
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with packed.plain(path) as file:
         return file.read(HEAD_BYTES)
 
 

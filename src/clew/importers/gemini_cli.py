@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from clew.importers import jsonl
+from clew.importers import jsonl, packed
 from clew.importers.claude_records import text, time_ms
 from clew.importers.gemini_reader import GeminiReader
 from clew.importers.gemini_records import CALLS, FORMAT, RESULTS, is_message, is_record
@@ -111,7 +111,7 @@ def _project(path: Path) -> str | None:
         return None
     folder = chats.parent
     try:
-        told = (folder / ".project_root").read_text("utf-8").strip()
+        told = packed.whole(folder / ".project_root").decode("utf-8").strip()
     except (OSError, UnicodeDecodeError):
         told = ""
     return told or _registered(folder)
@@ -120,7 +120,7 @@ def _project(path: Path) -> str | None:
 def _registered(folder: Path) -> str | None:
     """The project whose slug, or the hash of whose path, a folder's name is."""
     try:
-        value = msgspec.json.decode((folder.parent.parent / "projects.json").read_bytes())
+        value = msgspec.json.decode(packed.whole(folder.parent.parent / "projects.json"))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     projects = value.get("projects") if isinstance(value, dict) else None
@@ -142,7 +142,7 @@ def _updated(path: Path) -> int:
 
 def _ends(path: Path) -> tuple[bytes, bytes]:
     """The first bytes of a file, and its last ones where those are others."""
-    with path.open("rb") as file:
+    with packed.plain(path) as file:
         head = file.read(HEAD_BYTES)
         size = path.stat().st_size
         if size <= HEAD_BYTES:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from clew.canonical import parse
+from clew.importers import packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ _RULES: Final[dict[str, Callable[[Path], Lifetime]]] = {
 def _settings(path: Path) -> tuple[str, dict[str, JSON]]:
     """An agent's settings; none where the file is not there or is no plain JSON."""
     try:
-        value = parse(path.read_bytes())
+        value = parse(packed.whole(path))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return str(path), {}
     return str(path), value if isinstance(value, dict) else {}

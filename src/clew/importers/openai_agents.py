@@ -10,7 +10,7 @@ The SDK is open source; what is known of its tables stands in `docs/formats/open
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -24,7 +24,7 @@ from clew.names import mended
 from clew.shapes import base, openai_responses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 name = "openai-agents"
@@ -97,7 +97,7 @@ class AgentSessions:
     def _by_session(self, table: str, what: str) -> dict[str, str]:
         if table not in self._database.tables:
             return {}
-        query = f"select session_id, {what} from {table} group by session_id"  # noqa: S608
+        query = f"select session_id, {what} from {table} group by session_id"
         return {row["session_id"]: str(list(row.values())) for row in self._database.rows(query)}
 
     def items(self, thread: str) -> Iterator[Item]:

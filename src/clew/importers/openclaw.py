@@ -193,7 +193,7 @@ def _begins_with(path: Path, copy: Path) -> bool:
 
 
 def _part(path: Path, at: int, size: int) -> bytes:
-    with path.open("rb") as file:
+    with packed.plain(path) as file:
         file.seek(at)
         return file.read(size)
 
@@ -215,7 +215,7 @@ def _store(path: Path) -> dict[str, _Known]:
 @lru_cache(maxsize=16)
 def _read_store(path: Path, _size: int, _changed: int) -> dict[str, _Known]:
     try:
-        rows = msgspec.json.decode(path.read_bytes())
+        rows = msgspec.json.decode(packed.whole(path))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     if not isinstance(rows, dict):

@@ -22,7 +22,7 @@ import msgspec
 
 from clew.canonical import parse
 from clew.errors import Invalid
-from clew.importers import database, rows
+from clew.importers import database, packed, rows
 from clew.importers.base import Item, Thread
 from clew.importers.claude_records import text
 from clew.importers.opencode_forks import Forks
@@ -103,7 +103,7 @@ def _is_export(path: Path) -> bool:
     if not _EXPORT_NAME.search(path.name):
         return False
     try:
-        with path.open("rb") as file:
+        with packed.plain(path) as file:
             return _EXPORT.match(file.read(_EXPORT_BYTES)) is not None
     except OSError:
         return False

@@ -1,7 +1,11 @@
-"""Files that an agent may have compressed: read as the plain bytes that are in them."""
+"""Other programs' files, opened for reading: regular ones only, and those that an agent may have
+compressed as the plain bytes that are in them.
+"""
 
 from __future__ import annotations
 
+import errno
+import stat
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 import zstandard
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIX = ".zst"
+NO_FILE = "a pipe, a socket or a device, not a regular file"
 UNPACKED_BYTES_MAX = 8 << 30
 """A file that unpacks to more is taken for an attack and not read on."""
 
@@ -24,9 +29,24 @@ def plain_name(path: str) -> str:
     return path.removesuffix(SUFFIX)
 
 
+def plain(path: Path) -> BinaryIO:
+    """The file, open for reading. Raises `OSError` for what is no regular file: whoever opens a
+    pipe waits for its writer, and reading a device may do anything.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, NO_FILE, str(path))
+    return path.open("rb")
+
+
+def whole(path: Path) -> bytes:
+    """All bytes of a small file. Raises `OSError` like `plain`."""
+    with plain(path) as file:
+        return file.read()
+
+
 def opened(path: Path) -> BinaryIO | Unpacked:
     """The file, open for reading; one that ends in `.zst` gives its plain bytes."""
-    file = path.open("rb")
+    file = plain(path)
     return Unpacked(file) if path.name.endswith(SUFFIX) else file
 
 

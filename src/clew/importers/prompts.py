@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import msgspec
 
 from clew.canonical import content_id
+from clew.importers import packed
 from clew.importers.base import Item, Thread
 from clew.importers.facts import set_title
 from clew.importers.jsonl import LINE_BYTES_MAX, RAW, read_line
@@ -57,7 +58,7 @@ class Prompts:
         self._path = path
         self._lines: dict[str, list[tuple[int, int]]] = {}
         known = frozenset(there)
-        with path.open("rb") as file:
+        with packed.plain(path) as file:
             at = 0
             for line in iter(lambda: file.readline(LINE_BYTES_MAX), b""):
                 value = _value(line.strip())[0]
@@ -80,7 +81,7 @@ class Prompts:
         at their heads.
         """
         times: dict[str, int] = {}
-        with self._path.open("rb") as file:
+        with packed.plain(self._path) as file:
             for at, size in self._lines.get(thread, []):
                 file.seek(at)
                 body = file.read(size).strip()
@@ -170,7 +171,7 @@ def origin_of(thread: str, agent: str) -> Origin:
 
 def first_value(path: Path) -> dict[str, JSON]:
     """The first line of a file that can be read; nothing when there is none."""
-    with path.open("rb") as file:
+    with packed.plain(path) as file:
         lines = file.read(HEAD_BYTES).split(b"\n")
     return next(filter(None, (_value(line.strip())[0] for line in lines)), {})
 

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clew.importers import jsonl
+from clew.importers import jsonl, packed
 from clew.importers.claude_records import text, time_ms
 from clew.importers.qwen_records import FORMAT, QwenReader, is_record
 from clew.model import JSON, Origin
@@ -82,7 +82,7 @@ def _walk(root: Path) -> Iterator[Path]:
 def _values(path: Path) -> list[dict[str, JSON]]:
     """The first records of a file that are Qwen Code's; none when it is not there."""
     try:
-        with path.open("rb") as file:
+        with packed.plain(path) as file:
             head = file.read(HEAD_BYTES)
     except OSError:
         return []

@@ -164,19 +164,20 @@ class ItemReader(ABC):
             native_id=name or self._name(item.key, version),
         )
         value = _value(item, record)
+        rest = _cut(record)
         if item.aside:
             self._known[item.key] = _Known(digest, after, version)
-            return self._said(item, value, record)
+            return [*self._said(item, value, record), *rest]
         if known is not None and stands and self._tip != item.key:
             held = self._last(item.key)
             self._known[item.key] = _Known(digest, after, version, held, known.placed)
             found = [record] if value is None else [record, *self.mend(item, value, record)]
             if record.kind is Kind.MESSAGE or len(found) > 1:
                 self._known[self._tip].last = found[-1].native_id
-            return found
+            return [*found, *rest]
         if after != self._tip:
             record.after = self._last(after)
-        found = self._said(item, value, record)
+        found = [*self._said(item, value, record), *rest]
         last = found[-1].native_id
         self._known[item.key] = _Known(digest, after, version, last, self._consumed)
         self._tip = item.key
@@ -211,6 +212,18 @@ def beside(record: Record, form: str, suffix: str, role: str = "tool") -> Record
     )
 
 
+def _cut(record: Record) -> list[Record]:
+    """Leave of a record that is too large for one its first piece; gives the others."""
+    rest = []
+    end = record.start + record.length
+    for number, at in enumerate(range(record.start + LINE_BYTES_MAX, end, LINE_BYTES_MAX), 2):
+        length = min(LINE_BYTES_MAX, end - at)
+        name = f"{record.native_id}/piece/{number}"
+        rest.append(Record(at, length, Kind.UNKNOWN, RAW, native_id=name, note=record.note))
+    record.length = min(record.length, LINE_BYTES_MAX)
+    return rest
+
+
 def _digest(body: bytes) -> str:
     return base64.b64encode(content_id(body)[:DIGEST_BYTES]).decode()
 
@@ -219,7 +232,7 @@ def _value(item: Item, record: Record) -> dict[str, JSON] | None:
     """What an item's body says; one that cannot be read is kept, with the reason."""
     record.note, value = item.note, None
     if record.note is None and len(item.body) > LINE_BYTES_MAX:
-        record.note = f"more than {LINE_BYTES_MAX} bytes: kept and not read"
+        record.note = f"more than {LINE_BYTES_MAX} bytes: kept in pieces, not read"
     if record.note is None:
         pieces = list(read_line(item.body, 0, lambda _value: True))
         value = pieces[0].value if len(pieces) == 1 else None
