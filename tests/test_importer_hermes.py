@@ -323,3 +323,21 @@ def test_the_database_of_the_real_program_reads_whole() -> None:
         (total,) = ledger.usage()
         assert (total.input, total.output, total.cache_read) == (1000, 200, 500)
         assert (total.reasoning, total.cost) == (50, 0.01)
+
+
+def test_settings_that_open_a_door_are_left_out(path: Path) -> None:
+    config = (
+        '{"model": "m", "api_key": "SECRET-1", "max_tokens": 9, "url": "https://u:SECRET-2@h/v1"}'
+    )
+    run(path, "update sessions set model_config = ?", config)
+    run(path, "update sessions set billing_base_url = 'https://u:SECRET-3@host/v1'")
+    with memory_ledger() as ledger:
+        ledger.import_from(path)
+        kept = b"".join(
+            entry.body or b""
+            for info in ledger.sessions(spawned=True, limit=100)
+            for entry in ledger.get(info.id).entries()
+        )
+        assert b"SECRET" not in kept
+        assert b'"max_tokens":9' in kept
+        assert b"https://[left out]@host/v1" in kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from clew.importers.claude_records import TITLE_CHARS_MAX
@@ -10,6 +11,13 @@ if TYPE_CHECKING:
     from clew.model import JSON, Record
 
 COUNT_MAX = 2**53
+
+_SECRET = re.compile(
+    r"api_?-?key|secret|passw|credential|authorization|(?:^|_|-)(?:token|auth|bearer)$",
+    re.IGNORECASE,
+)
+"""Names of settings that hold a secret. `max_tokens` is none."""
+_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s]+@")
 
 
 def set_title(record: Record, title: str | None, rank: int) -> None:
@@ -31,3 +39,20 @@ def count(value: JSON, *keys: str) -> int:
             if type(found) is int and 0 < found < COUNT_MAX:
                 return found
     return 0
+
+
+def without_credentials(value: JSON) -> JSON:
+    """A program's settings, without what opens a door: values under names such as `api_key`, and
+    what stands before the host of an address. Settings are not what was said: nobody looks here
+    for a secret, and redaction of an export never sees them.
+    """
+    if isinstance(value, str):
+        return _USERINFO.sub(r"\1[left out]@", value)
+    if isinstance(value, list):
+        return [without_credentials(each) for each in value]
+    if isinstance(value, dict):
+        return {
+            key: "[left out]" if _SECRET.search(key) and each else without_credentials(each)
+            for key, each in value.items()
+        }
+    return value

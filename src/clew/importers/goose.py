@@ -137,7 +137,7 @@ class Sessions:
             session.pop(key, None)
         session["model"] = _object(session.get("model_config_json")).get("model_name")
         for key in ("model_config_json", "recipe_json"):
-            session[key] = database.embedded(session.get(key))
+            session[key] = database.settings(session.get(key))
         yield from self._told(session)
         yield from self._said(id)
         yield from self._counts(session)

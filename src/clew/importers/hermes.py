@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clew.importers import database, rows
 from clew.importers.base import Item, Thread
 from clew.importers.claude_records import text
-from clew.importers.facts import set_title
+from clew.importers.facts import set_title, without_credentials
 from clew.importers.hermes_records import (
     FORMAT,
     decode,
@@ -162,7 +162,9 @@ class Sessions:
         row = {key: value for key, value in session.items() if key not in _COUNTED}
         row.pop("system_prompt", None)
         for key in ("model_config", "origin_json"):
-            row[key] = database.embedded(row.get(key))
+            row[key] = database.settings(row.get(key))
+        if "billing_base_url" in row:
+            row["billing_base_url"] = without_credentials(row["billing_base_url"])
         row["kin"] = self._family.kin(session)
         row["project"] = self._family.project(session)
         kept = {key: value for key, value in row.items() if not key.startswith(_PASSING)}
@@ -223,17 +225,22 @@ class Sessions:
         own = _route(session)
         others = [row for row in counted if _route(row) != own and not row.get("task")]
         for row in counted:
-            yield Item(f"usage/{_route(row)}", database.line(row), aside=True)
+            yield Item(f"usage/{_route(row)}", _line(row), aside=True)
         body = {key: session.get(key) for key in (*_COUNTED, "id", "started_at", *_ROUTE[:4])}
         body["elsewhere"] = {key: sum(row.get(key) or 0 for row in others) for key in _SUMMED}
         body["last_seen"] = max(
             (row.timestamp for row in self._family.rows(session["id"])), default=0
         )
-        yield Item(f"counters/{own}", database.line(body), aside=True)
+        yield Item(f"counters/{own}", _line(body), aside=True)
 
 
 def _route(row: Mapping[str, Any]) -> str:
-    return "/".join(str(row.get(key) or "") for key in _ROUTE)
+    return "/".join(str(without_credentials(row.get(key) or "")) for key in _ROUTE)
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    """A row of counters, whose addresses may hold a password."""
+    return database.line({key: without_credentials(value) for key, value in row.items()})
 
 
 class ItemReader(rows.ItemReader):
