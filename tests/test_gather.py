@@ -577,7 +577,7 @@ def test_an_import_that_dies_between_batches_goes_on(
     file = _write(tmp_path / "s.jsonl", _chat(*"abcdefgh"))
     monkeypatch.setattr(gather, "BATCH_BYTES", 1)
     monkeypatch.setattr(gather, "CHUNK_BYTES", 300)
-    original, stored = gather.store, 0
+    original, stored = source.store, 0
 
     def store_three(*args: Any) -> None:
         nonlocal stored
@@ -693,7 +693,7 @@ def test_two_imports_of_the_same_files_at_once(
         _write(folder / f"{name}.jsonl", _chat(*(f"{name}{n}" for n in range(6)), session=name))
     monkeypatch.setattr(gather, "BATCH_BYTES", batch)
     monkeypatch.setattr(gather, "CHUNK_BYTES", 300)
-    original = gather.store
+    original = source.store
     others: list[Any] = []
 
     def store_second(*args: Any) -> None:
