@@ -473,3 +473,41 @@ def test_a_hostile_folder_leads_nowhere(agent: str, cwd: str, tmp_path: Path) ->
     put(target, WRITERS[agent].write(talk(user("See.")), target).files)
     put(target, WRITERS[agent].write(talk(user("See."), cwd=cwd), target).files)
     assert [path.name for path in tmp_path.iterdir()] == ["agent"]
+
+
+# --- compactions -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("agent", WRITERS)
+@pytest.mark.parametrize(
+    "kept",
+    [
+        (user("[summary] We met."), bot("Good.")),
+        (
+            bot(ToolCall("c1", "date", "{}")),
+            tools(gave("c1", "Thu Jan  1")),
+            Message("assistant", (Text("So far: we met."),), summary=True, meta=True),
+            user("Go on."),
+        ),
+    ],
+    ids=["an unmarked summary", "a summary behind what was kept"],
+)
+def test_what_a_compaction_hid_stays_hidden_whatever_leads(
+    agent: str, kept: tuple[Message, ...], tmp_path: Path
+) -> None:
+    told = talk(*kept, earlier=(user("Who are you?"), bot("Nobody.")))
+    written = WRITERS[agent].write(told, tmp_path)
+    assert b"Who are you?" in b"".join(written.files.values())
+    seen = flat(read_back(agent, told), agent)
+    stands_in = lost.SUMMARY in {loss.what for loss in written.losses}
+    assert seen[: stands_in or 0] == [("user", base.EARLIER)] * stands_in
+    assert seen[stands_in or 0 :] == flat(told.messages, agent)
+
+
+@pytest.mark.parametrize("agent", WRITERS)
+def test_what_a_summary_holds_beside_its_words_is_counted(agent: str, tmp_path: Path) -> None:
+    summary = Message("user", (Text("We met."), Image("image/png", PIXEL)), summary=True)
+    told = talk(summary, user("Go on."))
+    written = WRITERS[agent].write(told, tmp_path)
+    held = PIXEL.encode() in b"".join(written.files.values())
+    assert held or lost.MEDIA in {loss.what for loss in written.losses}

@@ -380,7 +380,8 @@ def _heard(payload: dict[str, JSON]) -> Message:
 
 def summary(payload: dict[str, JSON]) -> str:
     """What a compaction puts in place of everything before it, as words: the prompts that it
-    keeps, then its summary. What the program injects, and pictures, stay in the record.
+    keeps, then its summary. What the program injects, and pictures, stay in the record. Nothing
+    where it puts nothing there: what follows stands for itself.
     """
     told = (text(payload, "message") or "").strip()
     kept: list[str] = []
@@ -396,5 +397,6 @@ def summary(payload: dict[str, JSON]) -> str:
             kept.append(words)
     if told and kept and kept[-1].endswith(told):
         kept.pop()
-    last = told or (SEALED if sealed or not kept else "")
+    emptied = payload.get("replacement_history") == []
+    last = told or (SEALED if sealed or not (kept or emptied) else "")
     return "\n\n".join([*kept, last] if last else kept)

@@ -36,9 +36,9 @@ from clew.writers.base import (
     command,
     line,
     says_nothing,
-    spoken,
     uuid4_of,
 )
+from clew.writers.summing import parted
 
 name = "claude-code"
 
@@ -90,11 +90,10 @@ def write(conversation: Conversation, target: Path) -> Written:
     cwd = conversation.cwd or "/"
     session = uuid4_of(conversation, name)
     file = _File(conversation, session, cwd)
-    messages = list(spoken(conversation))
-    if conversation.earlier:
-        file.add_all(conversation.earlier)
-    if conversation.earlier or messages[0].summary:
-        file.compact(messages.pop(0) if messages[0].summary else None)
+    compacted, summary, messages = parted(conversation)
+    file.add_all(conversation.earlier)
+    if compacted:
+        file.compact(summary)
     file.add_all(messages)
     if not file.said:
         raise says_nothing(conversation)

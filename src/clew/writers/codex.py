@@ -32,9 +32,9 @@ from clew.writers.base import (
     Written,
     command,
     line,
-    spoken,
     uuid7_of,
 )
+from clew.writers.summing import parted, words_of
 
 name = "codex"
 
@@ -55,8 +55,8 @@ def write(conversation: Conversation, target: Path) -> Written:
     """See `Writer.write`. The target's `config.toml` is asked for the provider in use: Codex
     lists only the sessions of that one.
     """
-    messages = spoken(conversation)
-    times = (*(message.time_ms for message in messages), conversation.created_ms)
+    compacted, summary, messages = parted(conversation)
+    times = (*(message.time_ms for message in conversation.messages), conversation.created_ms)
     begun = next((time_ms for time_ms in times if iso(time_ms)), 1)
     thread = uuid7_of(conversation, begun, "codex", "thread")
     writer = _Rollout(conversation, thread, begun)
@@ -65,11 +65,10 @@ def write(conversation: Conversation, target: Path) -> Written:
         writer.name(conversation.title)
     for message in conversation.earlier:
         writer.say(message)
+    if compacted:
+        writer.begin_anew(summary)
     for message in messages:
-        if message is messages[0] and message.summary:
-            writer.begin_anew(message)
-        else:
-            writer.say(message)
+        writer.say(message)
     writer.end_turn()
     stamp = datetime.fromtimestamp(begun // 1000, UTC)
     path = f"sessions/{stamp:%Y/%m/%d}/rollout-{stamp:%Y-%m-%dT%H-%M-%S}-{thread}.jsonl"
@@ -127,12 +126,16 @@ class _Rollout:
         self._event("thread_name_updated", thread_id=self._thread, thread_name=title)
         self.losses.add(f"{lost.TITLE} in the list of threads: the first prompt stands there")
 
-    def begin_anew(self, message: Message) -> None:
-        """A summary, which takes the place of all that the model saw so far."""
+    def begin_anew(self, summary: Message | None) -> None:
+        """A summary takes the place of all that the model saw so far; nothing, if there is none."""
         self.end_turn()
-        self._set_time(message)
-        item = _message("user", [{"type": "input_text", "text": message.text}])
-        self.add("compacted", {"message": message.text, "replacement_history": [item]})
+        if summary is None:
+            self.add("compacted", {"message": "", "replacement_history": []})
+            return
+        self._set_time(summary)
+        words = words_of(summary, self.losses)
+        item = _message("user", [{"type": "input_text", "text": words}])
+        self.add("compacted", {"message": words, "replacement_history": [item]})
 
     def say(self, message: Message) -> None:
         """All records of a message."""

@@ -45,9 +45,9 @@ from clew.writers.base import (
     Written,
     command,
     line,
-    spoken,
     uuid4_of,
 )
+from clew.writers.summing import parted, words_of
 
 name = "gemini-cli"
 
@@ -72,19 +72,19 @@ def home(home: Path, env: Mapping[str, str]) -> Path:
 
 def write(conversation: Conversation, target: Path) -> Written:
     """See `Writer.write`. The target is asked which slug the project has."""
-    messages = spoken(conversation)
+    compacted, summary, messages = parted(conversation)
     losses = Losses()
     session = uuid4_of(conversation, "gemini-cli", "session")
-    begun = next((m.time_ms for m in messages if iso(m.time_ms)), conversation.created_ms)
+    begun = next(
+        (m.time_ms for m in conversation.messages if iso(m.time_ms)), conversation.created_ms
+    )
     stamp = iso(begun) or "1970-01-01T00:00:00.001Z"
     cwd = conversation.cwd or "/"
     rows = _Rows(conversation, losses, stamp)
-    every = (*conversation.earlier, *messages)
-    for at, message in enumerate(every):
-        if message is messages[0] and message.summary:
-            rows.begin_anew(message)
-        else:
-            rows.say(message, every[at + 1 :])
+    rows.say_all(conversation.earlier)
+    if compacted:
+        rows.begin_anew(summary)
+    rows.say_all(messages)
     header: dict[str, JSON] = {
         "sessionId": session,
         "projectHash": hashlib.sha256(cwd.encode("utf-8", "surrogatepass")).hexdigest(),
@@ -168,15 +168,21 @@ class _Rows:
         self._conversation = conversation
         self._losses = losses
 
-    def begin_anew(self, message: Message) -> None:
+    def begin_anew(self, summary: Message | None) -> None:
         """A summary, which takes the place of all messages so far."""
-        self.stamp = max(self.stamp, iso(message.time_ms) or "")
-        words = message.text
+        if summary is not None:
+            self.stamp = max(self.stamp, iso(summary.time_ms) or "")
+        words = words_of(summary, self._losses)
         if not words.lstrip().startswith(SUMMARY):
             words = f"{SUMMARY}\n{words}\n</state_snapshot>"
         self.rows.append({"$set": {"messages": [self._row("user", content=[{"text": words}])]}})
 
-    def say(self, message: Message, behind: Sequence[Message]) -> None:
+    def say_all(self, messages: Sequence[Message]) -> None:
+        """The records of some messages."""
+        for at, message in enumerate(messages):
+            self._say(message, messages[at + 1 :])
+
+    def _say(self, message: Message, behind: Sequence[Message]) -> None:
         """The record of a message. Results stand in the answer that asked for them."""
         self.stamp = max(self.stamp, iso(message.time_ms) or "")
         if message.role == "assistant":

@@ -36,7 +36,8 @@ from clew.model import (
 from clew.shapes import base
 from clew.shapes.ids import tool_name
 from clew.writers import lost
-from clew.writers.base import Conversation, Losses, Written, command, digest, line, spoken
+from clew.writers.base import Conversation, Losses, Written, command, digest, line
+from clew.writers.summing import parted, words_of
 
 name = "opencode"
 
@@ -57,13 +58,12 @@ def home(home: Path, env: Mapping[str, str]) -> Path:
 
 def write(conversation: Conversation, target: Path) -> Written:
     """See `Writer.write`. What is in the target makes no difference."""
-    messages = (*conversation.earlier, *spoken(conversation))
+    compacted, summary, messages = parted(conversation)
     file = _File(conversation)
-    for at, message in enumerate(messages):
-        if message is conversation.messages[0] and message.summary:
-            file.begin_anew(message)
-        else:
-            file.say(message, messages[at + 1 :])
+    file.say_all(conversation.earlier)
+    if compacted:
+        file.begin_anew(summary)
+    file.say_all(messages)
     info = {
         "id": file.session,
         "slug": f"clew-{file.session[-_TAIL_CHARS:].lower()}",
@@ -100,15 +100,22 @@ class _File:
         """The prompt that answers belong to."""
         self._model = (conversation.provider or MODEL[0], conversation.model or MODEL[1])
 
-    def begin_anew(self, message: Message) -> None:
+    def begin_anew(self, summary: Message | None) -> None:
         """A summary, before which a model sees nothing."""
+        message = summary or Message("user", ())
         self._set_time(message)
+        words = words_of(summary, self.losses)
         self._prompt(self._id("msg"), [{"type": "compaction", "auto": False}])
         spent = {"start": self.time, "end": self.time}
-        parts: list[dict[str, JSON]] = [{"type": "text", "text": message.text, "time": spent}]
+        parts: list[dict[str, JSON]] = [{"type": "text", "text": words, "time": spent}]
         self._reply(self._id("msg"), message, parts, mode="compaction")
 
-    def say(self, message: Message, behind: Sequence[Message]) -> None:
+    def say_all(self, messages: Sequence[Message]) -> None:
+        """Some messages with their parts."""
+        for at, message in enumerate(messages):
+            self._say(message, messages[at + 1 :])
+
+    def _say(self, message: Message, behind: Sequence[Message]) -> None:
         """A message with its parts. Results stand beside the calls that they answer."""
         self._set_time(message)
         if message.role == "assistant":

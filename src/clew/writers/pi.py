@@ -26,7 +26,7 @@ from clew.model import (
     Unknown,
 )
 from clew.shapes import anthropic
-from clew.shapes.base import EARLIER, left_out
+from clew.shapes.base import left_out
 from clew.shapes.ids import shorten
 from clew.writers import lost
 from clew.writers.base import (
@@ -39,9 +39,9 @@ from clew.writers.base import (
     digest,
     line,
     says_nothing,
-    spoken,
     uuid7_of,
 )
+from clew.writers.summing import parted, words_of
 
 name = "pi"
 
@@ -91,9 +91,8 @@ def write(conversation: Conversation, target: Path) -> Written:
     cwd = conversation.cwd or "/"
     session = uuid7_of(conversation, conversation.created_ms, name)
     file = _File(conversation)
-    messages = list(spoken(conversation))
-    if conversation.earlier or messages[0].summary:
-        summary = messages.pop(0) if messages[0].summary else None
+    compacted, summary, messages = parted(conversation)
+    if compacted:
         file.add_all(conversation.earlier)
         file.compact(summary, messages)
     else:
@@ -161,13 +160,7 @@ class _File:
         It names the first entry that it kept, so it stands behind that one: as soon as all
         calls made since are answered. One that kept nothing names itself.
         """
-        words = EARLIER
-        if summary is None:
-            self.losses.add(lost.SUMMARY)
-        else:
-            words = summary.text or EARLIER
-            if any(not isinstance(part, Text) for part in summary.parts):
-                self.losses.add(lost.BLOCKS, summary.at)
+        words = words_of(summary, self.losses)
         self._begun = True
         before, number, waiting = len(self._entries), 0, 0
         while number < len(kept) and (waiting or len(self._entries) == before):
