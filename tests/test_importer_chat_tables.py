@@ -163,6 +163,8 @@ def test_other_names_are_told_on_the_command_line(
     assert "Thread" in wrong.stderr
     none = CliRunner().invoke(main, words)
     assert "none of the tables tool_traces, agent_snapshots is there" in none.stderr
+    gone = CliRunner().invoke(main, [*words, "--map", "tool_traces=nosuch.table"])
+    assert "there is no table nosuch.table" in gone.stderr
     half = CliRunner().invoke(main, [*words, "--map", "tool_traces"])
     assert "write NAME=OWN" in half.stderr
 

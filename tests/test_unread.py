@@ -10,7 +10,7 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import apsw
@@ -326,7 +326,11 @@ def test_a_message_too_large_for_a_record_is_kept_in_pieces(
     monkeypatch.setattr(log, "BODY_BYTES_MAX", 5000)
     long = "apple " * 3000
     content = json.dumps([{"type": "text", "text": long}])
-    run(path, "update messages set content_json = ? where id = 1", content)
+    run(
+        path,
+        "update messages set content_json = ? where id = (select max(id) from messages)",
+        content,
+    )
     with memory_ledger() as ledger:
         first = ledger.import_from(path.parent)
         assert any("kept in pieces" in note for note in noted(ledger))
@@ -342,7 +346,11 @@ def test_a_message_too_large_for_a_record_is_kept_in_pieces(
         again = ledger.import_from(path.parent)
         assert (again.added, again.unchanged) == (0, 1)
         # Changed, it is another version in pieces of its own; its neighbours stay as they are.
-        run(path, "update messages set content_json = ? where id = 1", content.replace("a", "o"))
+        run(
+            path,
+            "update messages set content_json = ? where id = 1",
+            content.replace("apple", "banana"),
+        )
         assert ledger.import_from(path.parent).added >= 4
         assert spoken == {i.title: len(ledger.get(i.id).context()) for i in ledger.sessions()}
 
@@ -351,3 +359,78 @@ def noted(ledger: clew.Ledger) -> list[str]:
     """What the entries of all sessions say is wrong with them."""
     sessions = [ledger.get(info.id) for info in ledger.sessions(limit=100)]
     return [str((e.meta or {}).get("note")) for each in sessions for e in each.entries()]
+
+
+# --- what is said wrong -----------------------------------------------------------------------
+
+
+def clew_says(tmp_path: Path, *words: str) -> str:
+    result = CliRunner().invoke(main, ["--db", str(tmp_path / "ledger.db"), *words])
+    assert result.exit_code == 2
+    return result.output
+
+
+def test_maps_are_for_databases(tmp_path: Path) -> None:
+    said = clew_says(tmp_path, "import", str(tmp_path), "--map", "tool_traces=calls")
+    assert "--map names the tables of a database: give its postgresql:// URL" in said
+
+
+def test_no_password_is_said_again(tmp_path: Path) -> None:
+    said = clew_says(tmp_path, "import", "mysql://me:PASSWORD@a.example/chats")
+    assert "a.example/chats does not exist" in said
+    assert "PASSWORD" not in said
+
+
+def test_a_file_that_is_nobodys_may_be_said_to_be_somebodys(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    assert "say whose with --agent NAME" in clew_says(
+        tmp_path, "import", str(tmp_path / "notes.txt")
+    )
+
+
+# --- what is no history of its own ------------------------------------------------------------
+
+
+def claude(folder: Path, name: str, *records: Mapping[str, object]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.jsonl"
+    path.write_text("".join(json.dumps({"sessionId": name, **each}) + "\n" for each in records))
+    return path
+
+
+PROMPT = {
+    "type": "user",
+    "uuid": "u1",
+    "cwd": "/srv/orchard",
+    "message": {"role": "user", "content": "Water the pears"},
+}
+
+
+def test_a_link_to_a_neighbour_is_no_session(home: Path) -> None:
+    folder = home / ".claude" / "projects" / "-srv-orchard"
+    original = claude(folder, "s", PROMPT)
+    (folder / "alias.jsonl").symlink_to(original)
+    (folder / "elsewhere.jsonl").symlink_to(claude(home / "kept", "other", PROMPT))
+    with memory_ledger() as ledger:
+        report = ledger.import_from(home / ".claude")
+        assert (report.files, report.sessions_new) == (2, 2)
+        assert ledger.import_from(home / ".claude").unchanged == 2
+        assert Watcher(ledger, [home / ".claude"]).round().files == 2
+        (found,) = diagnose(ledger, agents=["claude-code"])
+        assert (found.histories, found.new) == (2, 0)
+
+
+def test_doctor_tells_what_says_nothing_from_what_is_not_in(home: Path) -> None:
+    folder = home / ".claude" / "projects" / "-srv-orchard"
+    claude(folder, "said", PROMPT)
+    claude(folder, "silent", {"type": "summary", "summary": "Pears", "leafUuid": "u9"})
+    with memory_ledger() as ledger:
+        (found,) = diagnose(ledger, agents=["claude-code"])
+        assert (found.histories, found.new, found.unsaid) == (2, 1, 1)
+        assert ledger.import_from(home / ".claude").sessions_new == 1
+        (found,) = diagnose(ledger, agents=["claude-code"])
+        assert (found.histories, found.new, found.unsaid, found.bytes_left) == (2, 0, 1, 0)
+        silent = folder / "silent.jsonl"
+        silent.write_text(silent.read_text() + json.dumps({"sessionId": "silent", **PROMPT}) + "\n")
+        (found,) = diagnose(ledger, agents=["claude-code"])
+        assert (found.new, found.unsaid) == (1, 0)

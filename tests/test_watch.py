@@ -627,6 +627,10 @@ def test_what_watch_refuses(tmp_path: Path) -> None:
     db = str(tmp_path / "ledger.db")
     gone = _clew("--db", db, "watch", str(tmp_path / "none"), code=2)
     assert "does not exist" in gone.stderr
+    for url in ("postgresql://me:PASSWORD@a.example/chats", "mysql://me:PASSWORD@a.example/x"):
+        said = _clew("--db", db, "watch", url, code=2)
+        assert "`clew import URL`" in said.stderr
+        assert "PASSWORD" not in said.output
     assert "where the ledger is" in _clew("--db", "https://a.example", "watch", code=2).stderr
     assert "go alone" in _clew("--db", db, "watch", "--install", "--once", code=2).stderr
     assert "go alone" in _clew("--db", db, "watch", "--dry-run", code=2).stderr

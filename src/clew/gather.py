@@ -107,7 +107,9 @@ def take_file(ledger: Ledger, work: Work, report: Imported) -> list[Taken]:
 def _asked(root: Path, name: str | None) -> dict[str, Importer | Store]:
     """The importers to ask what is there."""
     if not root.exists():
-        raise NotFound(f"{root} does not exist: name a file or folder with histories")
+        # Of an address that no importer reads, what stands before the host is not said again.
+        shown = str(root).rpartition("@")[2] if ":/" in str(root) else root
+        raise NotFound(f"{shown} does not exist: name a file or folder with histories")
     if not root.is_file() and not root.is_dir():
         raise Invalid(f"{root} is {packed.NO_FILE}: name a file or folder with histories")
     chosen = importers.IMPORTERS

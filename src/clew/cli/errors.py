@@ -14,7 +14,7 @@ from clew import errors
 from clew.cli import output
 
 EXIT_CODES = (
-    (0, "done"),
+    (0, "done; so ends `clew import` without PATH that finds no history, too"),
     (1, "nothing was found, or a verification found problems"),
     (2, "the input is wrong, or names something that is not there"),
     (3, "somebody else wrote first, or holds the lease"),

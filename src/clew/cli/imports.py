@@ -44,7 +44,7 @@ def import_(
     agent_snapshots, or what --map says they are called.
     """
     roots = [path] if path is not None else _own_roots(agent)
-    tables = _tables(maps)
+    tables = _tables(maps, path)
     if not roots:
         _nothing_found(setup)
         return
@@ -60,8 +60,12 @@ def import_(
         _tell(total, roots, seconds, indexed, all_notes)
 
 
-def _tables(maps: tuple[str, ...]) -> dict[str, str]:
+def _tables(maps: tuple[str, ...], path: str | None) -> dict[str, str]:
     from clew.errors import Invalid
+    from clew.tables import SCHEMES
+
+    if maps and not (path or "").startswith(SCHEMES):
+        raise Invalid("--map names the tables of a database: give its postgresql:// URL as PATH")
 
     for each in maps:
         if not all(each.partition("=")):

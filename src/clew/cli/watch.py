@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from clew.watching import Change, Round
 
 AWAY_SECONDS = 15.0
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How an address begins; in a path two slashes are one."""
 
 
 @click.command()
@@ -60,6 +63,11 @@ def watch(
     from clew.errors import Invalid, NotFound
 
     setup.expect_here("histories are watched")
+    if any(_URL.match(str(path)) for path in paths):
+        # Not said again: there may be a password in it.
+        raise Invalid(
+            "watch takes files and folders, no URL: `clew import URL` reads a database's tables"
+        )
     if install + uninstall + once > 1 or (dry_run and not install and not uninstall):
         raise Invalid("--install, --uninstall and --once go alone; --dry-run is for the first two")
     gone = [path for path in paths if not path.exists()]

@@ -71,6 +71,10 @@ class Names:
         """A table's own name, with its schema where one was given."""
         return self._given.get(table, table)
 
+    def given(self, table: str) -> bool:
+        """Whether somebody said what this table is called: then it must be there."""
+        return table in self._given
+
     def column(self, table: str, column: str) -> str:
         """A column's own name."""
         return self._given.get(f"{table}.{column}", column)
@@ -124,12 +128,15 @@ class Tables:
             raise NotFound(f"none of the tables {told} is there: name them with --map TABLE=NAME")
 
     def _there(self, table: str) -> frozenset[str]:
-        """The columns of a table; none when it is not there. Raises `Invalid` for a table
-        without one that is needed.
+        """The columns of a table; none when it is not there under its usual name. Raises
+        `Invalid` for a table without one that is needed, `NotFound` for a name that was given.
         """
         name = _quoted(self._names.table(table))
         ((found,),) = self._run("select to_regclass(%s)::text", [name])
         if found is None:
+            if self._names.given(table):
+                own = self._names.table(table)
+                raise NotFound(f"there is no table {own}: say with --map {table}=NAME what it is")
             return frozenset()
         there = self._run(
             "select attname::text from pg_attribute "
