@@ -273,7 +273,7 @@ def test_a_copy_goes_on_while_the_file_changes(path: Path, monkeypatch: pytest.M
         pauses.append(1)
         writer.execute("update sessions set description = ?", (f"pause {len(pauses)}",))
 
-    monkeypatch.setattr(private.time, "sleep", written)
+    monkeypatch.setattr("time.sleep", written)
     with goose.look(path) as inside:
         assert list(inside.threads())
     assert len(pauses) > private.STARTS_MAX
@@ -328,7 +328,7 @@ def test_a_message_too_large_for_a_record_is_kept_in_pieces(
     content = json.dumps([{"type": "text", "text": long}])
     run(
         path,
-        "update messages set content_json = ? where id = (select max(id) from messages)",
+        "update messages set content_json = ? where message_id = 'm10'",
         content,
     )
     with memory_ledger() as ledger:
@@ -348,7 +348,7 @@ def test_a_message_too_large_for_a_record_is_kept_in_pieces(
         # Changed, it is another version in pieces of its own; its neighbours stay as they are.
         run(
             path,
-            "update messages set content_json = ? where id = 1",
+            "update messages set content_json = ? where message_id = 'm10'",
             content.replace("apple", "banana"),
         )
         assert ledger.import_from(path.parent).added >= 4
