@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import clew
+from clew.cli import main
 from clew.restoring import Restored
 from restore_kit import MAIN, claude_home, imported, line, tree
 
@@ -212,3 +215,28 @@ def test_no_id_passes_for_an_option(ledger: clew.Ledger, tmp_path: Path, id: str
     there = tmp_path / "a && b"
     written = ledger.restore_file(session, "pi", root=there)
     assert written.command.startswith(f"cd {tmp_path.cwd()} && PI_CODING_AGENT_DIR='{there}' pi ")
+
+
+@pytest.mark.parametrize("verb", ["restore-file", "handoff"])
+@pytest.mark.parametrize("where", ["a full disk", "no folder can be made", "below a file"])
+def test_what_the_system_refuses_is_no_fault_of_the_input(
+    claude: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, where: str
+) -> None:
+    db, target = f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path / "new"
+    with clew.open(db) as ledger:
+        ledger.import_from(claude)
+        session = imported(ledger, f"claude-code:{MAIN}")
+
+    def full(*_given: Any, **_more: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if where == "a full disk":
+        monkeypatch.setattr("clew.writers.placing.os.fsync", full)
+    elif where == "no folder can be made":
+        monkeypatch.setattr("clew.writers.placing.Path.mkdir", full)
+    else:
+        target.write_bytes(b"a file")
+    done = CliRunner().invoke(main, ["--db", db, verb, session, "--to", "pi", "-o", str(target)])
+    assert done.exit_code == (2 if where == "below a file" else 4), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not target.is_dir() or tree(target) == {}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from clew.errors import Conflict, Invalid
+from clew.errors import Conflict, Invalid, Unavailable
 from clew.writers.base import checked_path
 
 FILE_MODE = 0o600
@@ -48,8 +48,9 @@ def put(
     `giving_way` are left out where anything stands in their place.
 
     All places are looked at before the first file is written. Raises `Conflict` when something
-    else stands at one of them, and `Invalid` for a path that leads out of `root` or cannot be
-    written. With `dry_run` nothing is written.
+    else stands at one of them, `Invalid` for a path that leads out of `root`, and `Unavailable`
+    for one that the system does not let us write (no space, no right to). With `dry_run` nothing
+    is written.
     """
     places = {root / checked_path(name): raw for name, raw in files.items()}
     if len(places) != len(files):
@@ -76,8 +77,10 @@ def _look(path: Path, raw: bytes) -> str:
                 f"{path} is a link to nothing: move it away, or name another folder"
             ) from None
         return NEW
-    except OSError as error:  # a file in the place of a folder
+    except NotADirectoryError as error:
         raise Invalid(f"{path} cannot be reached: {error.strerror}") from error
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be reached: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):
         raise Conflict(f"{path} is there and is no file: move it away, or name another folder")
     same = _same_bytes(path, raw)
@@ -126,8 +129,15 @@ def _write(path: Path, raw: bytes) -> str:
                 aside.unlink()
         _sync_folder(path.parent)
     except OSError as error:
-        raise Invalid(f"{path} cannot be written: {error.strerror}") from error
+        raise _unwritten(path, error) from error
     return NEW
+
+
+def _unwritten(path: Path, error: OSError) -> Invalid | Unavailable:
+    """A file in the place of a folder is wrong input; all else is the system's to say."""
+    told = f"{path} cannot be written: {error.strerror}"
+    wrong = isinstance(error, NotADirectoryError | FileExistsError)
+    return Invalid(told) if wrong else Unavailable(told)
 
 
 def _write_here(path: Path, raw: bytes) -> str:
