@@ -377,6 +377,24 @@ def test_an_answer_that_no_model_gave_used_nothing() -> None:
         assert (record.usage is not None) is used
 
 
+def test_counts_that_are_all_zero_are_no_call(store: clew.Ledger, tmp_path: Path) -> None:
+    """pi's format asks for them in every answer: one that was written elsewhere has none."""
+    none = dict.fromkeys(("input", "output", "cacheRead", "cacheWrite", "totalTokens"), 0)
+    usage = {**none, "cost": {**none, "total": 0}}
+    answer = said("a2", "a1", 2, "says a2", "assistant", model="m-2", provider="p", usage=usage)
+    store.import_from(write(tmp_path / "s.jsonl", [header(), *chat("a1"), answer]))
+    assert store.usage() == []
+    (info,) = store.sessions()
+    assert store.get(info.id).history()[1].usage is None
+    reader = pi.open(tmp_path / "s.jsonl")
+    reader.feed((tmp_path / "s.jsonl").read_bytes(), 0, last=True)
+    assert reader.origin.model == "m-2", "which model spoke is known all the same"
+    free = {**usage, "input": 4}
+    (record,) = read_bytes(lines([said("b", None, 1, "x", "assistant", usage=free)]))
+    assert record.usage is not None
+    assert (record.usage.input, record.usage.cost) == (4, 0.0)
+
+
 def test_what_is_used_beside_messages_is_counted_whatever_its_type(
     store: clew.Ledger, tmp_path: Path
 ) -> None:

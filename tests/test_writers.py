@@ -511,3 +511,10 @@ def test_what_a_summary_holds_beside_its_words_is_counted(agent: str, tmp_path: 
     written = WRITERS[agent].write(told, tmp_path)
     held = PIXEL.encode() in b"".join(written.files.values())
     assert held or lost.MEDIA in {loss.what for loss in written.losses}
+
+
+def test_a_summary_that_is_all_there_is_is_read_from_pi_without_a_note(tmp_path: Path) -> None:
+    summary = Message("user", (Text("We met."),), summary=True)
+    told = talk(summary, earlier=(user("Who are you?"), bot("Nobody.")))
+    (seen,) = read_back("pi", told)
+    assert (seen.summary, seen.text) == (True, "We met.")

@@ -68,6 +68,8 @@ _ROLES: Final = {
 }
 """Whom a message is filed under; `context` is what stands in the user's place but was not typed."""
 
+_COUNTS: Final = ("input", "output", "cacheRead", "cacheWrite", "totalTokens")
+
 _NO_CALLS: Final = frozenset({"delivery-mirror", "gateway-injected"})
 """Models that OpenClaw names on answers that no model gave."""
 
@@ -275,8 +277,8 @@ class PiReader(JsonlReader):
             record.bookmark = label if label and record.bookmarked else None
         elif kind == "model_change":
             self.origin.model = text(value, "modelId") or self.origin.model
-        elif record.role == "assistant" and record.usage is not None:
-            self.origin.model = record.usage.model or self.origin.model
+        elif record.role == "assistant":
+            self.origin.model = _model(value) or self.origin.model
         elif record.role == "user" and not self._titled:
             words = decode(value).text
             self._titled = bool(words.strip())
@@ -293,7 +295,10 @@ class PiReader(JsonlReader):
         if type(index := value.get("firstKeptEntryIndex")) is int:
             kept = f"#{index}"
         record.kept_from = self._keys.get(kept) if isinstance(kept, str) else None
-        if record.kept_from is None and record.note is None and text(value, "firstKeptEntryId"):
+        named = text(value, "firstKeptEntryId")
+        # One that names itself kept nothing, and says so.
+        lost = record.kept_from is None and named is not None and named != text(value, "id")
+        if lost and record.note is None:
             record.note = "the first entry that it kept is not in the file before it: none is"
 
 
@@ -347,9 +352,17 @@ def _count(raw: dict[str, JSON], key: str) -> int:
     return found if type(found) is int and found > 0 else 0
 
 
+def _model(value: dict[str, JSON]) -> str | None:
+    """The model that gave an answer; `None` where a program put it in."""
+    message = value.get("message")
+    model = text(message if isinstance(message, dict) else value, "model")
+    return None if model in _NO_CALLS else model
+
+
 def _usage(value: dict[str, JSON], key: str | None) -> Usage | None:
     """What an entry's own model call used: an answer's, or that of a summary or a tool. A copy
-    of the entry has the same key. `input` excludes the cache.
+    of the entry has the same key. `input` excludes the cache. pi's format asks for counts in every
+    answer: where all are zero, and the cost too, nothing was used or nobody knows what.
     """
     message = value.get("message")
     holder = message if isinstance(message, dict) else value
@@ -359,6 +372,8 @@ def _usage(value: dict[str, JSON], key: str | None) -> Usage | None:
         return None
     cost = raw.get("cost")
     total = cost.get("total") if isinstance(cost, dict) else None
+    if not total and not any(_count(raw, each) for each in _COUNTS):
+        return None
     return Usage(
         key=key and f"pi:{key}",
         model=model,
