@@ -518,3 +518,21 @@ def test_a_summary_that_is_all_there_is_is_read_from_pi_without_a_note(tmp_path:
     told = talk(summary, earlier=(user("Who are you?"), bot("Nobody.")))
     (seen,) = read_back("pi", told)
     assert (seen.summary, seen.text) == (True, "We met.")
+
+
+# --- what was changed is told ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("agent", [*OURS, "claude-code"])
+def test_a_tool_whose_name_is_refused_is_counted(agent: str, tmp_path: Path) -> None:
+    call = bot(ToolCall("c1", "[cut for you]", "{}"))
+    told = talk(user("Go."), call, tools(gave("c1", "ok")))
+    written = WRITERS[agent].write(told, tmp_path)
+    assert b"[cut for you]" not in b"".join(written.files.values())
+    assert lost.NAMES in {loss.what for loss in written.losses}
+
+
+def test_a_prompt_that_is_put_before_an_answer_is_counted(tmp_path: Path) -> None:
+    for told, counted in ((talk(bot("I begin.")), True), (talk(user("Go."), bot("I go.")), False)):
+        losses = {loss.what for loss in WRITERS["opencode"].write(told, tmp_path).losses}
+        assert (lost.BEGIN in losses) is counted

@@ -196,7 +196,7 @@ class _Rollout:
                     self._event("agent_message", message=words)
                     self._said = words
                 case ToolCall():
-                    self._call(part)
+                    self._call(part, message)
                 case Thinking():
                     self._think(part, message)
                 case Image() | File() | Unknown():
@@ -216,10 +216,13 @@ class _Rollout:
         if part.text.strip():
             self._event("agent_reasoning", text=part.text)
 
-    def _call(self, call: ToolCall) -> None:
+    def _call(self, call: ToolCall, message: Message) -> None:
         item: dict[str, JSON]
+        fit = tool_name(call.name)
+        if fit != call.name:
+            self.losses.add(lost.NAMES, message.at)
         text = base.free_text(call.arguments)
-        head = {"name": tool_name(call.name), "call_id": call.id}
+        head = {"name": fit, "call_id": call.id}
         if text is None:
             arguments = call.arguments if call.arguments.strip() else "{}"
             item = {"type": "function_call", **head, "arguments": arguments}

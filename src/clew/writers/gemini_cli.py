@@ -240,6 +240,8 @@ class _Rows:
 
     def _call(self, call: ToolCall, result: ToolResult | None, message: Message) -> JSON:
         name = tool_name(call.name)
+        if name != call.name:
+            self._losses.add(lost.NAMES, message.at)
         failed = result is not None and result.is_error
         parts = result.parts if result is not None else ()
         words = "\n".join(part.text for part in parts if isinstance(part, Text))

@@ -167,6 +167,7 @@ class _File:
         finish = "tool-calls" if message.tool_calls else "stop"
         parts.append({"type": "step-finish", "reason": finish, "cost": 0, "tokens": _tokens()})
         if self._asked is None:
+            self.losses.add(lost.BEGIN, message.at)
             self._prompt(self._id("msg"), [{"type": "text", "text": base.EARLIER}])
         self._reply(self._id("msg"), message, parts, mode="build", finish=finish)
 
@@ -227,7 +228,10 @@ class _File:
                 self.losses.add(lost.MEDIA, message.at)
         elif media:
             state["attachments"] = media
-        return {"type": "tool", "tool": tool_name(call.name), "callID": call.id, "state": state}
+        fit = tool_name(call.name)
+        if fit != call.name:
+            self.losses.add(lost.NAMES, message.at)
+        return {"type": "tool", "tool": fit, "callID": call.id, "state": state}
 
     def _given(
         self, result: ToolResult | None, message: Message
