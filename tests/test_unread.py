@@ -21,7 +21,7 @@ import clew
 from clew import log
 from clew.cli import main
 from clew.doctor import diagnose
-from clew.importers import goose, private, rows
+from clew.importers import flynn, goose, private, rows
 from clew.source import Imported
 from clew.watching import Watcher
 from importer_kit import memory_ledger
@@ -154,6 +154,22 @@ def test_a_database_of_another_program_is_no_news_elsewhere(tmp_path: Path) -> N
         assert left_out(ledger.import_from(folder)) == []
         damaged(folder / "kept.db")
         assert left_out(ledger.import_from(folder)) == [str(folder / "kept.db")]
+
+
+def test_an_importer_that_may_not_look_somewhere_costs_only_itself(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(root: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(root / "within"))
+
+    monkeypatch.setattr(flynn, "discover", denied)
+    monkeypatch.setattr(flynn, "roots", lambda _home, _env: [path.parent])
+    with memory_ledger() as ledger:
+        report = ledger.import_from(path.parent)
+        assert report.sessions_new
+        assert any("not looked at: Permission denied" in note.text for note in report.notes)
+        (found,) = diagnose(ledger, agents=["flynn"])
+        assert (found.histories, found.unread) == (0, 1)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -156,7 +156,11 @@ def _paths(importer: Importer | Store, root: Path, found: Checkup) -> list[Path]
         pass
     with looking() as sight:
         sight.asks = importer.name
-        paths = without_aliases(importer.discover(root))
+        try:
+            paths = without_aliases(importer.discover(root))
+        except OSError as error:
+            paths = []
+            left[str(error.filename or root)] = f"not looked at: {error.strerror or error}"
         left |= unjudged(sight, root, set(map(str, paths)), importers.IMPORTERS)
         left = {name: why for name, why in left.items() if not _anothers(importer, Path(name))}
     notes = [mended(f"{name}: {why}") for name, why in left.items()]

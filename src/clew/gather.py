@@ -142,7 +142,11 @@ def _changed(ledger: Ledger, root: Path, name: str | None, report: Imported) -> 
                 continue
             # Named by hand, a file needs no look to be taken for what it is said to be.
             named = alone and name is not None
-            found = [root] if named else list(_below(importer, root, files, held, theirs))
+            try:
+                found = [root] if named else list(_below(importer, root, files, held, theirs))
+            except OSError as error:
+                left[str(error.filename or root)] = f"not looked at: {error.strerror or error}"
+                continue
             works += _to_read(importer, without_aliases(found), held, report)
             theirs.update(map(str, found))
     left |= unjudged(sight, root, theirs, importers.IMPORTERS)

@@ -94,9 +94,14 @@ def identify(path: Path) -> bool:
 
 
 def _is_tree(path: Path) -> bool:
-    if not path.name.startswith("storage") or not (path / "message").is_dir():
+    if not path.name.startswith("storage"):
         return False
-    return path.name == "storage" or any((path / each).is_dir() for each in ("session", "part"))
+    try:
+        if not (path / "message").is_dir():
+            return False
+        return path.name == "storage" or any((path / each).is_dir() for each in ("session", "part"))
+    except PermissionError:  # who walks there tells
+        return False
 
 
 def _is_export(path: Path) -> bool:
