@@ -130,7 +130,7 @@ def test_the_sessions_of_a_store_are_told_one_by_one(
 
 
 def test_an_unknown_agent_is_refused(home: Path) -> None:
-    with pytest.raises(Invalid, match="no importer 'nobody': there are .*claude-code"):
+    with pytest.raises(Invalid, match=r"no importer 'nobody': there are .*claude-code"):
         diagnose(None, agents=["nobody"])
 
 

@@ -267,7 +267,12 @@ def test_a_run_that_is_written_anew_keeps_each_version(store: clew.Ledger, proje
     path = project / SESSION / "workflows" / f"{RUN}.json"
     path.parent.mkdir(parents=True)
     for status in ("running", "completed"):
-        value: dict[str, Any] = {"runId": RUN, "workflowName": "prune", "status": status, "workflowProgress": []}
+        value: dict[str, Any] = {
+            "runId": RUN,
+            "workflowName": "prune",
+            "status": status,
+            "workflowProgress": [],
+        }
         path.write_text(json.dumps(value, indent=2))
         store.import_from(project)
     run = session_of(store, f"claude-code:{SESSION}/{RUN}")
