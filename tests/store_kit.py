@@ -113,7 +113,9 @@ def conversations(ledger: clew.Ledger) -> dict[str, Any]:
         session = ledger.get(info.id)
         context = [(m.role, msgspec.to_builtins(m.parts)) for m in session.context()]
         found[str(info.imported_from)] = (info.title, info.agent, info.project, context)
-    return {"sessions": found, "usage": ledger.usage()}
+    # Who served a call may be told later than the call, and an estimate rests on it.
+    usage = [msgspec.structs.replace(r, estimated=0.0, estimated_calls=0) for r in ledger.usage()]
+    return {"sessions": found, "usage": usage}
 
 
 class StorePromises:
