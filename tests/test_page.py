@@ -157,6 +157,12 @@ def test_the_list_is_filtered_and_goes_on(web: httpx.Client, server_url: str) ->
         assert page.count('class="session"') == 1, query
         assert found in page
     assert "1 error" in web.get("/", params={"failed": "true"}).text
+    for sort in ("created", "messages", "duration", "tokens"):
+        page = web.get("/", params={"sort": sort}).text
+        assert f"<option selected>{sort}" in page
+        if sort == "messages":
+            assert page.index("packer") < page.index("walker")
+    assert web.get("/", params={"sort": "luck"}).status_code == 422
     assert "No session" in web.get("/", params={"model": "none-such"}).text
     palette = web.get("/palette", params={"q": "trunk"}).text
     assert "The big trunk" in palette

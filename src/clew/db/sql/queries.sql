@@ -123,7 +123,14 @@ where (cast(:project as bigint) is null or s.project = :project)
         and f.status in ('error', 'timeout', 'abandoned')))
     and (:compacted = 0 or exists(select 1 from entry e where e.session = s.key
         and e.kind = 'compaction' and e.kind in ('compaction', 'config', 'label', 'repair', 'snapshot')))
-order by runs desc, h.updated_ms desc, h.session desc limit :limit offset :skip;
+order by runs desc, case cast(:sort as text)
+        when 'created' then s.created_ms
+        when 'messages' then h.messages
+        when 'duration' then h.updated_ms - s.created_ms
+        when 'tokens' then (select coalesce(sum(u.input + u.output + u.cache_read + u.cache_write), 0)
+            from usage u where u.session = s.key)
+        else h.updated_ms end desc,
+    h.updated_ms desc, h.session desc limit :limit offset :skip;
 
 -- name: session_card
 -- What a list tells of one session beside what it is.

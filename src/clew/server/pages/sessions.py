@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -43,6 +43,7 @@ class Query(msgspec.Struct, frozen=True):
     failed: bool = False
     compacted: bool = False
     spawned: bool = False
+    sort: Literal["changed", "created", "messages", "duration", "tokens"] = "changed"
     skip: int = 0
 
 
@@ -115,6 +116,7 @@ def _look(ledger: Ledger, query: Query, limit: int = PAGE + 1) -> list[Row]:
             failed=int(query.failed),
             compacted=int(query.compacted),
             limit=limit,
+            sort=query.sort,
             skip=max(query.skip, 0),
         )
         return [_row(tx, id, bool(runs), ledger.prices) for id, runs in found]
