@@ -169,6 +169,40 @@ def test_the_list_is_filtered_and_goes_on(web: httpx.Client, server_url: str) ->
     assert "/search?q=trunk" in palette
 
 
+def test_a_token_of_one_project_sees_nothing_of_another(server_url: str) -> None:
+    with clew.open(server_url, project="orchard") as ledger:
+        mine = ledger.create(agent="gardener")
+        mine.append({"role": "user", "content": "my pears"})
+    with clew.open(server_url, project="vault") as ledger:
+        other = ledger.create(agent="banker")
+        entry = other.append({"role": "user", "content": "their gold"})
+        mark = other.checkpoint("their mark")
+        other.label("their title")
+        ledger.index_now()
+    with clew.open(server_url) as ledger:
+        scopes = ["session:read", "trace:read", "audit:read", "session:delete", "admin"]
+        token = ledger.create_token("gardener", scopes=scopes, project="orchard").token
+    headers = {"accept": "text/html", "authorization": f"Bearer {token}"}
+    paths = ["/", "/search?q=gold", "/palette?q=their", "/usage", "/ledger/sizes", "/audit"]
+    paths += [f"/audit?session={other.id}", f"/search?q=gold&session={other.id}"]
+    for way in ("", "/timeline", "/erase", f"/going?at={entry.seq}", "/trace/detail?span=x"):
+        paths.append(f"/sessions/{other.id}{way}")
+    for query in (f"at={entry.position}", f"to={entry.position}"):
+        paths.append(f"/sessions/{mine.id}?{query}")
+    paths += [f"/sessions/{mine.id}/whole?at={entry.position}&part=0"]
+    paths += [f"/sessions/{mine.id}/going?at={entry.position}"]
+    for name in (str(entry.position), mark.id, other.id):
+        paths.append(f"/sessions/{mine.id}/diff?a=1&b={name}")
+    with httpx.Client(base_url=server_url, headers=headers) as client:
+        assert "my pears" in client.get(f"/sessions/{mine.id}").text
+        for path in paths:
+            answer = client.get(path)
+            told = answer.text.replace("their+", "").replace("“their”", "").replace("=their", "")
+            assert answer.status_code in (200, 403, 404, 422), path
+            for secret in ("their gold", "their title", "their mark", "banker", "vault"):
+                assert secret not in told, path
+
+
 # --- a session and search ------------------------------------------------------------------
 
 

@@ -115,7 +115,9 @@ def _place(session: Session, at: str, tx: Tx) -> Place:
     owner, _, seq = at.rpartition(":")
     if not seq.isascii() or not seq.isdigit() or len(seq) > 18:
         raise Invalid(f"{at!r} is no entry: give its number, or session:number")
-    row = tx.one("session_by_id", id=owner, project=None) if owner else (session._key,)
+    # A token of one project sees that project's sessions only, on whatever path they stand.
+    scope = session._ledger._scope
+    row = tx.one("session_by_id", id=owner, project=scope) if owner else (session._key,)
     if row is None:
         raise Invalid(f"no session {owner!r} on this session's path")
     place = Place(row[0], int(seq))
