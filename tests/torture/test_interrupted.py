@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import clew
-import clew.gather
+from clew import gather, source
 from clew.db import migrate
 
 from .children import Child
@@ -70,14 +70,15 @@ def _texts(ledger: clew.Ledger) -> list[list[str]]:
 
 
 def test_an_import_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, size in (("CHUNK_BYTES", 4_000), ("BATCH_BYTES", 8_000), ("FRAME_BYTES", 2_000)):
-        monkeypatch.setattr(clew.gather, name, size)
-    source = tmp_path / f"{SESSION}.jsonl"
-    _transcript(source, 120)
+    monkeypatch.setattr(gather, "CHUNK_BYTES", 4_000)
+    monkeypatch.setattr(gather, "BATCH_BYTES", 8_000)
+    monkeypatch.setattr(source, "FRAME_BYTES", 2_000)
+    history = tmp_path / f"{SESSION}.jsonl"
+    _transcript(history, 120)
     live = tmp_path / "live"
     live.mkdir()
     with TortureVFS() as vfs, clew.open(url(live, vfs), search=False) as ledger:
-        ledger.import_from(source)
+        ledger.import_from(history)
         (whole,) = _texts(ledger)
     assert len(whole) == 120
     for upto in _points(vfs.log):
@@ -85,11 +86,11 @@ def test_an_import_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.M
             assert_sound(ledger)
             for part in _texts(ledger):
                 assert part == whole[: len(part)]
-            ledger.import_from(source)
+            ledger.import_from(history)
             assert _texts(ledger) == [whole]
-            assert ledger.import_from(source).added == 0
+            assert ledger.import_from(history).added == 0
             (info,) = ledger.sessions()
-            assert list(ledger.source_bytes(info.id).values()) == [source.read_bytes()]
+            assert list(ledger.source_bytes(info.id).values()) == [history.read_bytes()]
             assert_sound(ledger)
 
 
