@@ -80,7 +80,14 @@ def test_signing_out_forgets_the_cookie(web: httpx.Client, server_url: str) -> N
 
 
 def test_a_way_on_that_leads_elsewhere_leads_home(server_url: str) -> None:
-    for elsewhere in ("//evil.example", "https://evil.example", "/\\evil.example"):
+    for elsewhere in (
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "/\r\\evil.example",
+    ):
         page = httpx.get(f"{server_url}/login", params={"next": elsewhere}).text
         assert 'data-next="/"' in page
 
@@ -194,6 +201,7 @@ def test_a_token_of_one_project_sees_nothing_of_another(server_url: str) -> None
     for name in (str(entry.position), mark.id, other.id):
         paths.append(f"/sessions/{mine.id}/diff?a=1&b={name}")
     with httpx.Client(base_url=server_url, headers=headers) as client:
+        assert "<td>database</td>" not in client.get("/ledger").text
         assert "my pears" in client.get(f"/sessions/{mine.id}").text
         for path in paths:
             answer = client.get(path)
@@ -201,6 +209,23 @@ def test_a_token_of_one_project_sees_nothing_of_another(server_url: str) -> None
             assert answer.status_code in (200, 403, 404, 422), path
             for secret in ("their gold", "their title", "their mark", "banker", "vault"):
                 assert secret not in told, path
+
+
+def test_a_token_that_cannot_read_is_not_kept(server_url: str) -> None:
+    with clew.open(server_url) as ledger:
+        token = ledger.create_token("blind", scopes=["trace:read"]).token
+    answer = httpx.post(f"{server_url}/login", headers={"authorization": f"Bearer {token}"})
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+
+
+def test_very_long_words_and_titles_are_cut(web: httpx.Client, session: clew.Session) -> None:
+    session.append({"role": "assistant", "content": "w" * 500_000})
+    session.label("T" * 50_000)
+    page = web.get(f"/sessions/{session.id}").text
+    assert len(page) < 60_000
+    assert "496,000 more characters" in page
+    assert len(web.get("/").text) < 30_000
 
 
 # --- a session and search ------------------------------------------------------------------

@@ -131,7 +131,7 @@ class Guard:
             logs.fault(request, "guard", error)
             await passage.refuse(error)
             return
-        if found is not None and _comes_in(scope):
+        if found is not None and found.may(access.Scope.SESSION_READ) and _comes_in(scope):
             passage.also.append((b"set-cookie", _cookie(scope)))
         scope["clew.token"] = found
         _take_token_out(scope)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from clew.server.answer import Answer
@@ -32,7 +33,10 @@ async def leave(call: Call) -> Answer:
     return Answer(b"", status=303, headers=headers)
 
 
+_OWN: Final = re.compile(r"/(?![/\\])[\x21-\x7e]*")
+"""A path of this server. A browser drops tabs and line ends from an address before it reads it."""
+
+
 def _local(path: str) -> str:
     """A path of this server; whatever else is asked for leads home."""
-    fine = path.startswith("/") and not path.startswith(("//", "/\\")) and "\\" not in path
-    return path if fine else "/"
+    return path if _OWN.fullmatch(path) and "\\" not in path else "/"

@@ -93,7 +93,7 @@ async def listed(call: Call) -> Answer:
 
 async def palette(call: Call) -> Answer:
     """Sessions for the command palette, by their titles."""
-    query = Query(q=call.query.q)
+    query = Query(q=call.query.q, spawned=bool(call.query.q.strip()))
     rows = await asyncio.to_thread(_look, call.ledger.sync, query, PALETTE)
     return render.page(call, "palette.html", rows=rows, query=call.query)
 

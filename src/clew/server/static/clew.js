@@ -40,6 +40,13 @@ function toggleTheme() {
   localStorage.setItem("clew-theme", root.dataset.theme);
 }
 
+function refused(answer) {
+  if (!answer) return "The server does not answer, or this is no token: it reads clew_….";
+  return answer.status === 403
+    ? "This token may not read sessions, which the page needs: session:read."
+    : `The server refused it (${answer.status}).`;
+}
+
 async function comeIn(form) {
   const problem = form.querySelector(".problem");
   const token = form.elements.token.value.trim();
@@ -48,11 +55,12 @@ async function comeIn(form) {
     headers: { Authorization: `Bearer ${token}` },
   }).catch(() => null);
   if (answer?.ok) {
-    location.replace(form.dataset.next || "/");
+    const next = new URL(form.dataset.next || "/", location.origin);
+    location.replace(next.origin === location.origin ? next : "/");
     return;
   }
   const said = await answer?.json().catch(() => null);
-  problem.textContent = said?.detail ?? "The server does not answer.";
+  problem.textContent = said?.detail ?? refused(answer);
   problem.hidden = false;
   form.elements.token.select();
 }
