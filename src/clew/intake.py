@@ -79,14 +79,11 @@ class Intake:
         *,
         generation: int = 1,
         read_to: int = 0,
-        later_aside: bool = True,
     ) -> None:
         self._ledger = ledger
         self._importer = importer
         self._path = path
         self._generation = generation
-        self._aside = later_aside
-        """True where a later version of a record that the session holds is not said again."""
         self._given = project
         """The project of the generation before: one that a lost unit made must not stay."""
         self._project = project
@@ -400,7 +397,7 @@ class Intake:
             if later:
                 self.notes.append((item.record.start, LATER))
             if not known:
-                fresh.append(_later(item, aside=self._aside) if later else item)
+                fresh.append(_later(item) if later else item)
         self.known += len(self._items) - len(fresh)
         return fresh
 
@@ -532,14 +529,14 @@ class Intake:
             tx.fill("usage_set", [tuple(row.values()) for row in rows.values()])
 
 
-def _later(item: _Item, *, aside: bool) -> _Item:
-    """A later version of a record that is there: it is kept `aside`, as a notice with its role,
+def _later(item: _Item) -> _Item:
+    """A later version of a record that is there: it is kept aside, as a notice with its role,
     which search finds. Said again it would be the last thing that was said.
     """
-    record = msgspec.structs.replace(item.record, after=None)
-    if aside:
-        record.kind, record.compaction, record.bookmark = Kind.NOTICE, None, None
-        item.draft.kind = Kind.NOTICE
+    record = msgspec.structs.replace(
+        item.record, after=None, kind=Kind.NOTICE, compaction=None, bookmark=None
+    )
+    item.draft.kind = Kind.NOTICE
     return msgspec.structs.replace(item, record=record)
 
 

@@ -19,7 +19,7 @@ SCHEMES = ("postgresql://", "postgres://")
 
 
 def gather_tables(ledger: Ledger, url: str, names: Mapping[str, str] | None) -> Imported:
-    """See `Ledger.import_tables`."""
+    """See `Ledger.import_from`."""
     if not url.startswith(SCHEMES):
         raise Invalid(f"{url.rsplit('@', 1)[-1]} is no PostgreSQL URL: give postgresql://HOST/NAME")
     try:

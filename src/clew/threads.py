@@ -101,26 +101,10 @@ def _begin(ledger: Ledger, work: Work) -> tuple[Intake, ThreadReader, bytes]:
         except Invalid:
             pass  # another version's state: read again, and only what is unknown is added
         else:
-            intake = Intake(
-                ledger,
-                importer.name,
-                name,
-                key,
-                session,
-                project,
-                read_to=read_to,
-                later_aside=True,
-            )
+            intake = Intake(ledger, importer.name, name, key, session, project, read_to=read_to)
             return intake, reader, bytes(checked)
     reader = importer.open(work.path, work.thread, None)
-    intake = Intake(
-        ledger,
-        importer.name,
-        name,
-        project=project,
-        generation=generation + 1,
-        later_aside=True,
-    )
+    intake = Intake(ledger, importer.name, name, project=project, generation=generation + 1)
     return intake, reader, b""
 
 

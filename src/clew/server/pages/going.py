@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from clew import checkpoints, reading
-from clew.errors import Invalid, NotFound
+from clew.errors import NotFound
 from clew.log import Place, look_head, on_path
+from clew.model import Position
 from clew.server.pages import render
+from clew.server.pages.session import parted
 
 if TYPE_CHECKING:
     from clew.checkpoints import Diff
     from clew.db import Tx
-    from clew.model import Entry, Position
+    from clew.model import Entry
     from clew.server.answer import Answer
     from clew.server.call import Call
     from clew.session import Session
@@ -93,12 +95,8 @@ def _left(tx: Tx, place: Place | None, there: Place | None) -> tuple[int, list[E
 
 
 def _position(session: Session, at: str) -> Position | int:
-    from clew.model import Position
-
-    owner, _, seq = at.rpartition(":")
-    if not seq.isascii() or not seq.isdigit() or len(seq) > 18:
-        raise Invalid(f"{at!r} is no entry: give its number, or session:number")
-    return Position(owner, int(seq)) if owner else int(seq)
+    owner, seq = parted(at)
+    return Position(owner, seq) if owner else seq
 
 
 def _diff(session: Session, query: DiffQuery) -> Diff:

@@ -110,17 +110,25 @@ def _window(tx: Tx, place: Place | None, around: Place | None, query: Query) -> 
     return reading.path_window(tx, place, around, None, WINDOW)[1], WINDOW
 
 
-def _place(session: Session, at: str, tx: Tx) -> Place:
-    """The place of an entry. Raises `Invalid` for what is none, `NotFound` when it is not there."""
+def parted(at: str) -> tuple[str, int]:
+    """The session (empty: the one that is looked at) and the number of an entry that an address
+    names. Raises `Invalid` for what names none.
+    """
     owner, _, seq = at.rpartition(":")
     if not seq.isascii() or not seq.isdigit() or len(seq) > 18:
         raise Invalid(f"{at!r} is no entry: give its number, or session:number")
+    return owner, int(seq)
+
+
+def _place(session: Session, at: str, tx: Tx) -> Place:
+    """The place of an entry. Raises `Invalid` for what is none, `NotFound` when it is not there."""
+    owner, seq = parted(at)
     # A token of one project sees that project's sessions only, on whatever path they stand.
     scope = session._ledger._scope
     row = tx.one("session_by_id", id=owner, project=scope) if owner else (session._key,)
     if row is None:
         raise Invalid(f"no session {owner!r} on this session's path")
-    place = Place(row[0], int(seq))
+    place = Place(row[0], seq)
     reading.entry(tx, place)
     return place
 
