@@ -31,8 +31,7 @@ from clew.importers.atif_records import (
     usage_of,
 )
 from clew.importers.base import Item, Thread
-from clew.importers.claude_records import text, time_ms
-from clew.importers.facts import set_title
+from clew.importers.facts import set_title, text, time_ms
 from clew.model import JSON, Origin, Record
 from clew.names import mended
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from clew.importers.claude_records import text, time_ms
-from clew.importers.facts import count
+from clew.importers.facts import count, text, time_ms
 from clew.model import (
     JSON,
     File,

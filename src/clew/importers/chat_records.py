@@ -13,7 +13,7 @@ import msgspec
 
 from clew import shapes
 from clew.errors import Invalid
-from clew.importers.claude_records import time_ms
+from clew.importers.facts import time_ms
 from clew.model import JSON, Kind, Message
 from clew.shapes.base import entry_role, unknown
 

@@ -16,7 +16,7 @@ import msgspec
 from clew import shapes
 from clew.canonical import mark_halves, parse
 from clew.importers import chat_records
-from clew.importers.claude_records import text
+from clew.importers.facts import text
 from clew.importers.jsonl import read_line
 from clew.model import JSON, Message, Part, Text, Usage
 from clew.shapes.base import as_list, unknown

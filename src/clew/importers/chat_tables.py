@@ -19,7 +19,7 @@ from clew.canonical import parse
 from clew.errors import Invalid, NotFound
 from clew.importers import database, rows
 from clew.importers.base import Item, Thread
-from clew.importers.claude_records import text, time_ms
+from clew.importers.facts import text, time_ms
 from clew.model import JSON, Kind, Message, Origin, Record, Text, ToolCall, ToolResult
 from clew.names import mended
 from clew.shapes.base import compact

@@ -22,15 +22,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from clew.importers import claude_kin, jsonl, packed
-from clew.importers.claude_records import (
-    FORMAT,
-    TYPES,
-    ClaudeReader,
-    is_record,
-    is_run,
-    text,
-    time_ms,
-)
+from clew.importers.claude_records import FORMAT, TYPES, ClaudeReader, is_record, is_run
+from clew.importers.facts import text, time_ms
 from clew.importers.kept import KeptReader
 from clew.model import JSON, Origin
 from clew.names import mended

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from clew.importers import jsonl, packed
-from clew.importers.claude_records import is_record, text
+from clew.importers.claude_records import is_record
+from clew.importers.facts import text
 from clew.model import JSON
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clew.importers import claude_code
-from clew.importers.claude_records import text
+from clew.importers.facts import text
 from clew.importers.prompts import Prompts, PromptsReader, Told, first_value, origin_of
 from clew.model import JSON, Message, Part, Text, Unknown
 

@@ -10,13 +10,13 @@ usage, so usage has a key and the greatest value counts.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Final, Self
 
 import msgspec
 
 from clew.canonical import canonical
 from clew.errors import Invalid
+from clew.importers.facts import TITLE_CHARS_MAX, set_title, text, time_ms
 from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
 from clew.importers.state import State, load
 from clew.model import (
@@ -35,7 +35,6 @@ from clew.shapes import anthropic
 
 FORMAT: Final = "claude-code"
 STATE_VERSION: Final = 1
-TITLE_CHARS_MAX = 100
 
 RANK_PROMPT, RANK_SUMMARY, RANK_AI, RANK_CUSTOM = 1, 2, 3, 4
 ROOT: Final = ""
@@ -87,25 +86,6 @@ class _State(State):
     document: bool = False
     linked: bool = False
     spoke_in: str | None = None
-
-
-def text(value: dict[str, JSON], key: str) -> str | None:
-    """The string under a key; `None` when there is none or it is empty."""
-    found = value.get(key)
-    return found if isinstance(found, str) and found else None
-
-
-def time_ms(stamp: JSON) -> int | None:
-    """An ISO time in Unix milliseconds; `None` when it is none."""
-    if not isinstance(stamp, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(stamp)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return round(moment.timestamp() * 1000)
-    except (ValueError, OverflowError):
-        return None
 
 
 def is_record(value: dict[str, JSON]) -> bool:
@@ -232,21 +212,21 @@ class ClaudeReader(JsonlReader):
         elif kind in _TITLES:
             self._add_title(record, value, kind)
         elif is_run(value):
-            _set_title(record, text(value, "workflowName"), RANK_AI)
+            set_title(record, text(value, "workflowName"), RANK_AI)
 
     def _add_title(self, record: Record, value: dict[str, JSON], kind: str) -> None:
         # A summary names a record, often one of another file: it titles that session.
         if kind == "summary" and value.get("leafUuid") != self._tip:
             return
         field, rank = _TITLES[kind]
-        _set_title(record, text(value, field), rank)
+        set_title(record, text(value, field), rank)
 
     def _add_prompt(self, record: Record, value: dict[str, JSON]) -> None:
         words = _typed(value)
         title = words if words is not None or self.origin.kind == "main" else _given(value)
         if title is not None and not self._titled:
             self._titled = True
-            _set_title(record, self._title or title, RANK_PROMPT)
+            set_title(record, self._title or title, RANK_PROMPT)
         if words is None or value.get("isSidechain") is True:
             return
         parent = text(value, "parentUuid") or ROOT
@@ -272,7 +252,7 @@ def _classify(value: dict[str, JSON]) -> tuple[Kind, str | None, str | None]:
     """Kind, role and note of a record, by its type."""
     kind = value.get("type")
     message = value.get("message")
-    if kind is None and isinstance(message, dict) and message.get("role") in _SPOKEN:
+    if kind is None and isinstance(message, dict) and text(message, "role") in _SPOKEN:
         return Kind.MESSAGE, message["role"], None
     if kind == "assistant":
         return Kind.MESSAGE, kind, None
@@ -345,14 +325,6 @@ def _given(value: dict[str, JSON]) -> str | None:
     if isinstance(content, list):
         content = " ".join(text(b, "text") or "" for b in content if isinstance(b, dict))
     return _TAG.sub(" ", content) if isinstance(content, str) and _TAG.search(content) else None
-
-
-def _set_title(record: Record, title: str | None, rank: int) -> None:
-    words = " ".join((title or "")[: 8 * TITLE_CHARS_MAX].split())
-    if words:
-        long = len(words) > TITLE_CHARS_MAX
-        record.title = words[: TITLE_CHARS_MAX - 1].rstrip() + "…" if long else words
-        record.title_rank = rank
 
 
 def _add_compaction(record: Record, value: dict[str, JSON]) -> None:

@@ -21,9 +21,9 @@ import msgspec
 
 from clew.errors import Invalid
 from clew.importers import jsonl, packed
-from clew.importers.claude_records import text, time_ms
 from clew.importers.codex_reader import CodexReader
 from clew.importers.codex_records import ENVELOPES, FORMAT, is_bare_head, is_record
+from clew.importers.facts import text, time_ms
 from clew.importers.packed import SUFFIX, opened, plain_name
 from clew.model import JSON, Origin
 from clew.names import mended

@@ -13,7 +13,6 @@ from typing import Final, Self
 
 import msgspec
 
-from clew.importers.claude_records import TITLE_CHARS_MAX, text, time_ms
 from clew.importers.codex_records import (
     FORMAT,
     classify,
@@ -24,6 +23,7 @@ from clew.importers.codex_records import (
     unwrap,
     usage_of,
 )
+from clew.importers.facts import set_title, text, time_ms
 from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
 from clew.importers.state import State, load
 from clew.model import JSON, Kind, Origin, Reason, Record, Usage
@@ -242,7 +242,7 @@ class CodexReader(JsonlReader):
         elif name == "thread_rolled_back":
             self._roll_back(record, event.get("num_turns"))
         elif name == "thread_name_updated" and not self._s.copying:
-            _set_title(record, text(event, "thread_name"), RANK_NAMED)
+            set_title(record, text(event, "thread_name"), RANK_NAMED)
 
     def _add_prompt(self, record: Record, words: str) -> None:
         s = self._s
@@ -253,9 +253,9 @@ class CodexReader(JsonlReader):
             return
         s.titled = True
         if s.index_title:
-            _set_title(record, s.index_title, RANK_INDEX)
+            set_title(record, s.index_title, RANK_INDEX)
         else:
-            _set_title(record, words, RANK_PROMPT)
+            set_title(record, words, RANK_PROMPT)
 
     def _roll_back(self, record: Record, turns: JSON) -> None:
         """The newest prompts, with all that followed them, do not count any more."""
@@ -295,14 +295,6 @@ class CodexReader(JsonlReader):
         self._s.context = last.get("total_tokens", 0)
         model = text(info, "model") or self.origin.model
         return usage_of(last, None, model, self._s.provider)
-
-
-def _set_title(record: Record, title: str | None, rank: int) -> None:
-    words = " ".join((title or "")[: 8 * TITLE_CHARS_MAX].split())
-    if words:
-        long = len(words) > TITLE_CHARS_MAX
-        record.title = words[: TITLE_CHARS_MAX - 1].rstrip() + "…" if long else words
-        record.title_rank = rank
 
 
 def _link(before: str, said: bytes) -> str:

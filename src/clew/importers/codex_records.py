@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from clew.errors import Invalid
-from clew.importers.claude_records import text, time_ms
+from clew.importers.facts import text, time_ms
 from clew.model import JSON, Kind, Message, Part, Text, ToolCall, ToolResult, Unknown, Usage
 from clew.shapes import base, openai_responses
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clew.importers import copilot_store, jsonl, packed
-from clew.importers.claude_records import TITLE_CHARS_MAX, time_ms
 from clew.importers.copilot_reader import CopilotReader
 from clew.importers.copilot_records import FORMAT, is_record
+from clew.importers.facts import TITLE_CHARS_MAX, time_ms
 from clew.model import JSON, Origin
 from clew.names import mended
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 
 from clew.canonical import content_id
-from clew.importers.claude_records import text, time_ms
 from clew.importers.copilot_records import (
     FORMAT,
     Counters,
@@ -27,7 +26,7 @@ from clew.importers.copilot_records import (
     of_subagent,
     usage_of,
 )
-from clew.importers.facts import count, set_title
+from clew.importers.facts import count, set_title, text, time_ms
 from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
 from clew.importers.state import State, load
 from clew.model import JSON, Kind, Origin, Reason, Record, Usage

@@ -11,8 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from clew.canonical import canonical, content_id
-from clew.importers.claude_records import TITLE_CHARS_MAX, text, time_ms
-from clew.importers.facts import count
+from clew.importers.facts import TITLE_CHARS_MAX, count, text, time_ms
 from clew.model import (
     JSON,
     File,

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from clew.errors import Invalid
 from clew.importers import database, packed, rows
 from clew.importers.base import Item, Thread
-from clew.importers.claude_records import text, time_ms
 from clew.importers.copilot_records import data_of, folder_told, is_record
-from clew.importers.facts import count
+from clew.importers.facts import count, text, time_ms
 from clew.importers.jsonl import read_line
 from clew.model import JSON, Message, Origin, Record, Usage
 from clew.names import mended

@@ -13,8 +13,7 @@ from typing import Final, Self
 import msgspec
 
 from clew.errors import Invalid
-from clew.importers.claude_records import text, time_ms
-from clew.importers.facts import count, set_title
+from clew.importers.facts import count, set_title, text, time_ms
 from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
 from clew.importers.state import State, load, pack, unpack
 from clew.model import JSON, Kind, Message, Origin, Part, Reason, Record, Text, Unknown, Usage

@@ -1,15 +1,15 @@
-"""What many formats tell the same way: titles and counts."""
+"""What many formats tell the same way: texts, times, titles and counts."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-
-from clew.importers.claude_records import TITLE_CHARS_MAX
 
 if TYPE_CHECKING:
     from clew.model import JSON, Record
 
+TITLE_CHARS_MAX = 100
 COUNT_MAX = 2**53
 
 _SECRET = re.compile(
@@ -18,6 +18,25 @@ _SECRET = re.compile(
 )
 """Names of settings that hold a secret. `max_tokens` is none."""
 _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s]+@")
+
+
+def text(value: dict[str, JSON], key: str) -> str | None:
+    """The string under a key; `None` when there is none or it is empty."""
+    found = value.get(key)
+    return found if isinstance(found, str) and found else None
+
+
+def time_ms(stamp: JSON) -> int | None:
+    """An ISO time in Unix milliseconds; `None` when it is none."""
+    if not isinstance(stamp, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(stamp)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return round(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
 
 
 def set_title(record: Record, title: str | None, rank: int) -> None:

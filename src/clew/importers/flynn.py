@@ -23,8 +23,7 @@ from clew.canonical import content_id as content_hash
 from clew.errors import Invalid
 from clew.importers import database, rows
 from clew.importers.base import Item, Thread
-from clew.importers.claude_records import text, time_ms
-from clew.importers.facts import set_title
+from clew.importers.facts import set_title, text, time_ms
 from clew.importers.flynn_records import FORMAT, decode, event_of, usage_of
 from clew.importers.jsonl import LINE_BYTES_MAX
 from clew.model import JSON, Kind, Origin, Record

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from clew.importers.claude_records import time_ms
-from clew.importers.facts import count
+from clew.importers.facts import count, time_ms
 from clew.model import JSON, Message, Text, ToolCall, ToolResult, Unknown, Usage
 from clew.shapes import base
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from clew.importers import jsonl, packed
-from clew.importers.claude_records import text, time_ms
+from clew.importers.facts import text, time_ms
 from clew.importers.gemini_reader import GeminiReader
 from clew.importers.gemini_records import CALLS, FORMAT, RESULTS, is_message, is_record
 from clew.model import JSON, Origin

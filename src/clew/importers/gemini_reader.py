@@ -7,7 +7,7 @@ from typing import Final, Self
 import msgspec
 
 from clew.canonical import content_id
-from clew.importers.claude_records import TITLE_CHARS_MAX, text, time_ms
+from clew.importers.facts import TITLE_CHARS_MAX, set_title, text, time_ms
 from clew.importers.gemini_records import (
     CALLS,
     FORMAT,
@@ -160,7 +160,7 @@ class GeminiReader(JsonlReader):
             origin.project = folders[0] if isinstance(folders[0], str) else None
         if text(value, "kind") == "subagent":
             origin.kind = "subagent"
-        _set_title(record, text(value, "summary"), RANK_SUMMARY)
+        set_title(record, text(value, "summary"), RANK_SUMMARY)
 
     # --- what stands ---
 
@@ -310,13 +310,5 @@ class GeminiReader(JsonlReader):
         origin.model = text(value, "model") or origin.model
         words = None if self._titled else typed(value)
         if words is not None and words.strip():
-            _set_title(record, words, RANK_PROMPT)
+            set_title(record, words, RANK_PROMPT)
             self._titled = True
-
-
-def _set_title(record: Record, title: str | None, rank: int) -> None:
-    words = " ".join((title or "")[: 8 * TITLE_CHARS_MAX].split())
-    if words:
-        long = len(words) > TITLE_CHARS_MAX
-        record.title = words[: TITLE_CHARS_MAX - 1].rstrip() + "…" if long else words
-        record.title_rank = rank

@@ -17,7 +17,7 @@ import msgspec
 
 from clew.canonical import canonical, content_id, parse
 from clew.errors import Invalid
-from clew.importers.claude_records import TITLE_CHARS_MAX, text, time_ms
+from clew.importers.facts import TITLE_CHARS_MAX, text, time_ms
 from clew.model import (
     JSON,
     File,

@@ -18,8 +18,7 @@ import msgspec
 from clew.canonical import content_id, parse
 from clew.importers import database, rows
 from clew.importers.base import Item, Thread
-from clew.importers.claude_records import text, time_ms
-from clew.importers.facts import count, set_title
+from clew.importers.facts import count, set_title, text, time_ms
 from clew.importers.goose_records import (
     CARRIED,
     FORMAT,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from clew.importers.claude_records import text
-from clew.importers.facts import count
+from clew.importers.facts import count, text
 from clew.model import (
     JSON,
     File,

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clew.importers import database, rows
 from clew.importers.base import Item, Thread
-from clew.importers.claude_records import text
-from clew.importers.facts import set_title, without_credentials
+from clew.importers.facts import set_title, text, without_credentials
 from clew.importers.hermes_records import (
     FORMAT,
     decode,

@@ -7,8 +7,7 @@ from typing import Final
 import msgspec
 
 from clew.errors import Invalid
-from clew.importers.claude_records import text
-from clew.importers.facts import count
+from clew.importers.facts import count, text
 from clew.model import JSON, Message, Part, Text, Thinking, Usage
 from clew.shapes import base, openai_chat
 

@@ -16,8 +16,7 @@ import msgspec
 
 from clew.importers import database, rows
 from clew.importers.base import Item, Thread
-from clew.importers.claude_records import time_ms
-from clew.importers.facts import set_title
+from clew.importers.facts import set_title, time_ms
 from clew.importers.langgraph_records import FORMAT, decode, message_of
 from clew.importers.langgraph_steps import Steps
 from clew.model import JSON, Kind, Message, Origin, Reason, Record, Unknown

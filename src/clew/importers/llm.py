@@ -19,8 +19,7 @@ import msgspec
 
 from clew.importers import database, rows
 from clew.importers.base import Item, Thread
-from clew.importers.claude_records import text, time_ms
-from clew.importers.facts import set_title
+from clew.importers.facts import set_title, text, time_ms
 from clew.importers.llm_records import (
     ANSWER,
     BYTES,

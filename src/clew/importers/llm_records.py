@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from clew.importers.claude_records import text, time_ms
+from clew.importers.facts import text, time_ms
 from clew.model import (
     JSON,
     File,

@@ -20,8 +20,7 @@ import msgspec
 from clew.canonical import content_id
 from clew.importers import database, open_webui_tree, rows
 from clew.importers.base import Item, Thread
-from clew.importers.claude_records import text
-from clew.importers.facts import set_title
+from clew.importers.facts import set_title, text
 from clew.importers.open_webui_records import (
     FORMAT,
     REST,

@@ -26,8 +26,7 @@ import msgspec
 
 from clew.canonical import parse
 from clew.errors import Invalid
-from clew.importers.claude_records import text
-from clew.importers.facts import count
+from clew.importers.facts import count, text
 from clew.model import (
     JSON,
     File,

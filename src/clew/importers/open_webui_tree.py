@@ -13,7 +13,7 @@ import msgspec
 
 from clew.canonical import canonical, mark_halves, parse
 from clew.importers import database
-from clew.importers.claude_records import text
+from clew.importers.facts import text
 from clew.shapes.base import as_list, compact
 
 _ROW_NAMES: Final = {

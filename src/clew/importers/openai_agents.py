@@ -17,8 +17,7 @@ import msgspec
 from clew.errors import Invalid
 from clew.importers import database, rows
 from clew.importers.base import Item, Thread
-from clew.importers.claude_records import time_ms
-from clew.importers.facts import set_title
+from clew.importers.facts import set_title, time_ms
 from clew.model import JSON, Kind, Message, Origin, Record, Unknown, Usage
 from clew.names import mended
 from clew.shapes import base, openai_responses

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from clew.importers import packed, pi
-from clew.importers.claude_records import text
+from clew.importers.facts import text
 from clew.importers.pi_records import FORMAT, Cause, PiReader, Told
 from clew.model import JSON, Origin, Reason
 from clew.names import mended

@@ -24,7 +24,7 @@ from clew.canonical import parse
 from clew.errors import Invalid
 from clew.importers import database, packed, rows
 from clew.importers.base import Item, Thread
-from clew.importers.claude_records import text
+from clew.importers.facts import text
 from clew.importers.opencode_forks import Forks
 from clew.importers.opencode_held import (
     NEEDED,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from clew.canonical import canonical, content_id, parse
-from clew.importers.claude_records import text
+from clew.importers.facts import text
 from clew.importers.opencode_records import created, info_of, parts_of, role_of
 
 if TYPE_CHECKING:

@@ -21,8 +21,7 @@ import msgspec
 from clew.canonical import parse
 from clew.errors import Invalid
 from clew.importers import database, packed
-from clew.importers.claude_records import text
-from clew.importers.facts import count
+from clew.importers.facts import count, text
 from clew.shapes.base import as_list, compact
 
 if TYPE_CHECKING:

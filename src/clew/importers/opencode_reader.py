@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clew.canonical import parse
 from clew.importers import rows
-from clew.importers.claude_records import text
-from clew.importers.facts import count, set_title
+from clew.importers.facts import count, set_title, text
 from clew.importers.opencode_held import is_counter
 from clew.importers.opencode_records import (
     FORMAT,

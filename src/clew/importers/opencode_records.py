@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from clew.canonical import mark_halves
-from clew.importers.claude_records import text
-from clew.importers.facts import count
+from clew.importers.facts import count, text
 from clew.model import (
     JSON,
     File,

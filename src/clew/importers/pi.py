@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from clew.errors import Invalid
 from clew.importers import jsonl, packed
-from clew.importers.claude_records import text, time_ms
+from clew.importers.facts import text, time_ms
 from clew.importers.pi_records import FORMAT, TYPES, PiReader, is_record
 from clew.model import JSON, Origin
 from clew.names import mended

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Self
 import msgspec
 
 from clew.canonical import canonical, content_id
-from clew.importers.claude_records import TITLE_CHARS_MAX, text, time_ms
+from clew.importers.facts import TITLE_CHARS_MAX, set_title, text, time_ms
 from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
 from clew.importers.state import State, load, pack, unpack
 from clew.model import (
@@ -235,9 +235,9 @@ class PiReader(JsonlReader):
         origin.project = origin.project or text(value, "cwd")
         origin.model = text(value, "modelId") or origin.model
         if self._told.title:
-            _set_title(record, self._told.title, RANK_GIVEN)
+            set_title(record, self._told.title, RANK_GIVEN)
         elif self._told.address:
-            _set_title(record, self._told.address, RANK_ADDRESS)
+            set_title(record, self._told.address, RANK_ADDRESS)
 
     def _follow(self, record: Record, value: dict[str, JSON]) -> None:
         """Say what an entry follows where that is not the one before it. A parent that is not
@@ -270,7 +270,7 @@ class PiReader(JsonlReader):
         if kind == "compaction":
             self._add_compaction(record, value)
         elif kind == "session_info":
-            _set_title(record, text(value, "name"), RANK_NAMED)
+            set_title(record, text(value, "name"), RANK_NAMED)
         elif kind == "label":
             record.bookmarked = self._keys.get(text(value, "targetId") or "")
             label = " ".join((text(value, "label") or "").split())[:TITLE_CHARS_MAX]
@@ -282,7 +282,7 @@ class PiReader(JsonlReader):
         elif record.role == "user" and not self._titled:
             words = decode(value).text
             self._titled = bool(words.strip())
-            _set_title(record, words, RANK_PROMPT)
+            set_title(record, words, RANK_PROMPT)
 
     def _add_compaction(self, record: Record, value: dict[str, JSON]) -> None:
         causes = self._told.causes
@@ -337,14 +337,6 @@ def _time(value: dict[str, JSON]) -> int | None:
     if told is None and isinstance(message, dict):
         told = _count(message, "timestamp") or None
     return told
-
-
-def _set_title(record: Record, title: str | None, rank: int) -> None:
-    words = " ".join((title or "")[: 8 * TITLE_CHARS_MAX].split())
-    if words:
-        long = len(words) > TITLE_CHARS_MAX
-        record.title = words[: TITLE_CHARS_MAX - 1].rstrip() + "…" if long else words
-        record.title_rank = rank
 
 
 def _count(raw: dict[str, JSON], key: str) -> int:

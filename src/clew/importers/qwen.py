@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clew.importers import jsonl, packed
-from clew.importers.claude_records import text, time_ms
+from clew.importers.facts import text, time_ms
 from clew.importers.qwen_records import FORMAT, QwenReader, is_record
 from clew.model import JSON, Origin
 from clew.names import mended

@@ -13,7 +13,7 @@ import msgspec
 
 from clew.canonical import canonical, content_id
 from clew.errors import Invalid
-from clew.importers.claude_records import TITLE_CHARS_MAX, text, time_ms
+from clew.importers.facts import TITLE_CHARS_MAX, set_title, text, time_ms
 from clew.importers.jsonl import RAW, JsonlReader, Piece, raw_record
 from clew.importers.state import State, load, pack, unpack
 from clew.model import JSON, Kind, Message, Origin, Part, Reason, Record, Text, ToolResult, Usage
@@ -175,9 +175,9 @@ class QwenReader(JsonlReader):
         payload = _payload(value)
         subtype = text(value, "subtype")
         if value.get("type") == "system" and subtype == "custom_title":
-            _set_title(record, text(payload, "customTitle"), RANK_NAMED)
+            set_title(record, text(payload, "customTitle"), RANK_NAMED)
         elif record.role == "user" and not self._titled:
-            _set_title(record, text(payload, "displayText") or decode(value).text, RANK_PROMPT)
+            set_title(record, text(payload, "displayText") or decode(value).text, RANK_PROMPT)
             self._titled = record.title is not None
         if record.kind is Kind.COMPACTION:
             info = payload.get("info")
@@ -209,14 +209,6 @@ def _classify(value: dict[str, JSON]) -> tuple[Kind, str | None, str | None]:
         injected = subtype in _INJECTED or value.get("provenance") in _NOT_TYPED
         return Kind.MESSAGE, "context" if injected else "user", None
     return Kind.MESSAGE, "tool" if kind == "tool_result" else "assistant", None
-
-
-def _set_title(record: Record, title: str | None, rank: int) -> None:
-    words = " ".join((title or "")[: 8 * TITLE_CHARS_MAX].split())
-    if words:
-        long = len(words) > TITLE_CHARS_MAX
-        record.title = words[: TITLE_CHARS_MAX - 1].rstrip() + "…" if long else words
-        record.title_rank = rank
 
 
 def _count(raw: dict[str, JSON], key: str) -> int:
