@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from clew.errors import Invalid
+from clew.errors import ClewError, Invalid
 from clew.model import JSON, Compaction, Message
 
 if TYPE_CHECKING:
@@ -112,3 +112,13 @@ def _whole_characters(value: JSON) -> JSON:
     if isinstance(value, list):
         return [_whole_characters(item) for item in value]
     return value
+
+
+class Unfit(ClewError):
+    """A row cannot be said in a format. `reason` is a few words that are the same for all such
+    rows (`"images"`): drops are counted by it. The text says what, where.
+    """
+
+    def __init__(self, reason: str, text: str = "") -> None:
+        super().__init__(text or reason)
+        self.reason = reason

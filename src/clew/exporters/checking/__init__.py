@@ -1,0 +1,1 @@
+"""What a row must hold for its trainer, beyond what the official validators check."""

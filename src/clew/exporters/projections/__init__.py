@@ -1,0 +1,1 @@
+"""Training formats as projections of the native row: one format, one module, pure functions."""
