@@ -25,7 +25,7 @@ from clew.errors import Invalid
 from clew.redaction import RULES, SECRET_RULES, Redactor, ruleset
 
 KEY = b"0123456789abcdef-test-key"
-MARKER = re.compile(r"<(SECRET|EMAIL|USER|IP)_[0-9a-f]{8}>")
+MARKER = re.compile(r"<(SECRET|EMAIL|USER|IP|PHONE|HOST|MAC|NAME)_[0-9a-f]{8}>")
 
 
 def body(length: int, alphabet: str = "b62", salt: str = "") -> str:

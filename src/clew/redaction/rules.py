@@ -26,8 +26,19 @@ SECRET = "SECRET"  # noqa: S105 - the name of a placeholder
 EMAIL = "EMAIL"
 USER = "USER"
 IP = "IP"
-TYPES = (SECRET, EMAIL, IP, USER)
+PHONE = "PHONE"
+HOST = "HOST"
+MAC = "MAC"
+NAME = "NAME"
+TYPES = (SECRET, EMAIL, IP, MAC, PHONE, HOST, NAME, USER)
 """Placeholder types; of overlapping finds the earlier type in this list names the whole."""
+
+ENGINE_RULES = {
+    "secret-key": SECRET,
+    "known-secret": SECRET,
+    "listed-name": NAME,
+}
+"""Finds that no pattern makes: a whole value under a telling key, and what the user listed."""
 
 WINDOW_BYTES = 512
 
