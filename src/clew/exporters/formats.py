@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 
 from clew.errors import Invalid
+from clew.exporters.packages import parquet
 
 if TYPE_CHECKING:
     from clew.exporters.base import Row
@@ -62,7 +63,16 @@ class Format(msgspec.Struct, frozen=True):
 
 
 FORMATS: dict[str, Format] = {
-    one.name: one for one in (Format("native", "Clew's own row: everything that is known"),)
+    one.name: one
+    for one in (
+        Format("native", "Clew's own row: everything that is known"),
+        Format(
+            "parquet",
+            "native rows as a table, with columns to filter by",
+            lines=False,
+            table=parquet,
+        ),
+    )
 }
 
 
