@@ -10,9 +10,8 @@ import pytest
 
 import clew
 import clew.prices
-from clew import stats
+from clew import stats, words
 from clew.prices import Prices, Row
-from clew.server.pages import words
 
 if TYPE_CHECKING:
     from clew import Ledger

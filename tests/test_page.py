@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 import clew
-from clew.server.pages import assets, markdown, words
+from clew import markdown, words
+from clew.server.pages import assets
 from clew.server.pages.table import PAGES
 from clew.server.routes import OPEN
 
@@ -436,6 +437,7 @@ def test_search_marks_what_it_found_and_escapes_the_rest(
         ("![cat](https://evil.example/x.png)", "[cat: https://evil.example/x.png]", "<img"),
         ("```\n</code><script>\n```", "&lt;/code&gt;&lt;script&gt;", "<script"),
         ("| a |\n|---|\n| <i> |", "<td>&lt;i&gt;</td>", "<i>"),
+        ("| a |\n|--:|\n| 1 |", '<td class="right">1</td>', "style="),
         ("a\u202eb", "⟨U+202E⟩", "\u202e"),
     ],
 )

@@ -17,6 +17,11 @@ MARKS = re.compile(
 """What reorders text, what is not seen, and halves of characters."""
 _HIDDEN = re.compile(f"{CONTROL.pattern[:-1]}{MARKS.pattern[1:-1]}\u00ad\U000e0100-\U000e01ef]")
 """Both, and the ones that a model reads though no person sees them."""
+_ANSI = re.compile(
+    "\x1b\\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
+    "|\x1b\\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\\\)"  # titles and links
+    "|\x1b[@-Z\\\\-_]"
+)
 
 
 def clean(text: str) -> str:
@@ -24,6 +29,11 @@ def clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return MARKS.sub(_visible, CONTROL.sub("", text))
+
+
+def plain(text: str) -> str:
+    """Text without terminal sequences; what reorders it, or hides, is made visible."""
+    return clean(_ANSI.sub("", text) if "\x1b" in text else text)
 
 
 def one_line(text: str, limit: int = 0) -> str:

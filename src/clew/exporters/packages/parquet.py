@@ -32,7 +32,7 @@ suffix = ".parquet"
 SCHEMA = "clew-parquet/1"
 """Stands in the file's metadata as `clew.schema`."""
 GROUP_ROWS_MAX: Final = 512
-GROUP_BYTES_MAX: Final = 16 << 20
+GROUP_BYTES_MAX: Final = 8 << 20
 """A row group ends at whichever comes first, so that memory is bounded whatever the rows hold."""
 LINE_BYTES_MAX: Final = 1 << 30
 """Readers count the bytes of a text column in 32 bits, with a sign."""

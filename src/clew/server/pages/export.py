@@ -13,9 +13,9 @@ import msgspec
 
 from clew import previewing, trajectories
 from clew.access import Scope
+from clew.clean import plain
 from clew.errors import Invalid, NotFound, RedactionFailed
 from clew.server.pages import render
-from clew.server.pages.text import plain
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger

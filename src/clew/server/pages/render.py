@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from clew import markdown, words
 from clew.canonical import parse
+from clew.clean import plain
 from clew.server.answer import Answer
-from clew.server.pages import assets, markdown, packing, words
-from clew.server.pages.text import compact, picture, plain, pretty, preview
+from clew.server.pages import assets, packing
+from clew.server.pages.text import compact, picture, pretty, preview
 
 if TYPE_CHECKING:
     import jinja2

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 from markupsafe import Markup, escape
 
+from clew.clean import plain
 from clew.errors import Invalid
 from clew.server.pages import render
-from clew.server.pages.text import plain
 
 if TYPE_CHECKING:
     from clew.ledger import Ledger

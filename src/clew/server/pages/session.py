@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from clew import reading
+from clew.clean import plain
 from clew.errors import Invalid, NotFound
 from clew.log import Place, look_head, on_path
-from clew.server.pages import render, text, transcript
+from clew.server.pages import render, transcript
 
 if TYPE_CHECKING:
     from clew.db import Tx
@@ -63,7 +64,7 @@ async def whole(call: Call) -> Answer:
     """All of a text of which the transcript shows the beginning."""
     session = (await call.session()).sync
     found = await asyncio.to_thread(_whole, session, call.query)
-    return render.page(call, "whole.html", text=text.plain(found))
+    return render.page(call, "whole.html", text=plain(found))
 
 
 def _look(session: Session, query: Query) -> dict[str, Any]:

@@ -7,18 +7,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from clew.clean import clean
+from clew.clean import plain
 from clew.model import JSON, Image
 
 PREVIEW_CHARS: Final = 4_000
 PREVIEW_LINES: Final = 40
-
-_ANSI = re.compile(
-    "\x1b\\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
-    "|\x1b\\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\\\)"  # titles and links
-    "|\x1b[@-Z\\\\-_]"
-)
-
 
 PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
@@ -29,11 +22,6 @@ class Shown(NamedTuple):
 
     text: str
     left: int
-
-
-def plain(text: str) -> str:
-    """Text without terminal sequences; what reorders it, or hides, is made visible."""
-    return clean(_ANSI.sub("", text) if "\x1b" in text else text)
 
 
 def preview(text: str) -> Shown:
