@@ -2,7 +2,8 @@
 
 Each is made from native rows (`clew.exporters.trajectory`) that were shaped and redacted:
 `each` turns one row into one of the format, `family` turns the rows of sessions with a common
-root into as many as it likes (pairs of branches); with neither the native row is the format's.
+root into as many as it likes (pairs of branches), and gives an `Unfit` for each that it cannot
+say; with neither the native row is the format's.
 What comes out is a JSON object, written as a line. `file` says how such an object becomes a file
 of its own (its name and its bytes); `table` how lines become a table.
 """
@@ -19,7 +20,7 @@ from clew.errors import Invalid
 from clew.exporters.packages import parquet
 
 if TYPE_CHECKING:
-    from clew.exporters.base import Row
+    from clew.exporters.base import Row, Unfit
     from clew.model import JSON
 
 
@@ -54,7 +55,7 @@ class Format(msgspec.Struct, frozen=True):
     name: str
     about: str
     each: Callable[[Row], Row] | None = None
-    family: Callable[[Sequence[Row]], Iterator[Row]] | None = None
+    family: Callable[[Sequence[Row]], Iterator[Row | Unfit]] | None = None
     check: Callable[[Row], list[Problem]] | None = None
     file: Callable[[Row], tuple[str, bytes]] | None = None
     lines: bool = True
