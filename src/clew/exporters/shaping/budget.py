@@ -142,7 +142,7 @@ def fit(
     costs = list(map(count.message, messages))
     if limit is None or fixed + sum(costs) <= limit:
         return list(messages), {}
-    head, tail = _head(messages), _tail(messages, shaping.keep_turns)
+    head, tail = _head(messages), _tail(messages, shaping.keep_steps)
     room = limit - fixed - sum(costs)
     """What is free; less than nothing, until something is left out."""
     ends = [stop for _, stop in blocks(messages) if head < stop <= tail]

@@ -19,7 +19,7 @@ RESULT_TOKENS_MIN: Final = 50
 class Shaping(msgspec.Struct, frozen=True, kw_only=True):
     """How rows are shaped; `docs/shaping.md` tells what each choice does.
 
-    `max_tokens` is the most that a row may take, its tools included; `keep_turns` how many of the
+    `max_tokens` is the most that a row may take, its tools included; `keep_steps` how many of the
     model's last answers are never left out for it; `result_tokens` the most that the words of one
     tool result may take: in every row, or with `max_tokens` only in rows that are over it. Token
     figures are estimates (`clew.tokens`).
@@ -31,7 +31,7 @@ class Shaping(msgspec.Struct, frozen=True, kw_only=True):
     parallel: str = "keep"
     explode: str = "none"
     max_tokens: int | None = None
-    keep_turns: int = 1
+    keep_steps: int = 1
     result_tokens: int | None = None
     tiers: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Shaping(msgspec.Struct, frozen=True, kw_only=True):
         _one_of("parallel", self.parallel, PARALLEL)
         _one_of("explode", self.explode, EXPLODE)
         _at_least("max_tokens", self.max_tokens, 1)
-        _at_least("keep_turns", self.keep_turns, 1)
+        _at_least("keep_steps", self.keep_steps, 1)
         _at_least("result_tokens", self.result_tokens, RESULT_TOKENS_MIN)
         for field in ("tiers", "models", "providers"):
             names = _names(field, getattr(self, field))
@@ -72,7 +72,7 @@ def _one_of(field: str, value: object, known: tuple[str, ...]) -> None:
 
 
 def _at_least(field: str, value: object, least: int) -> None:
-    if value is None and field != "keep_turns":
+    if value is None and field != "keep_steps":
         return
     if type(value) is not int or value < least:
         raise Invalid(f"{field}={value!r}: give a whole number, {least} or more")
