@@ -265,7 +265,8 @@ class _Steps:
     def _calls(self, step: Row, at: str) -> dict[str, str]:
         """The calls of a step: where each stands, by id."""
         ids: dict[str, str] = {}
-        trained = not step.get("is_copied_context")
+        extra = step.get("extra") or {}
+        trained = not step.get("is_copied_context") and extra.get("train") is not False
         for index, call in enumerate(step.get("tool_calls") or ()):
             where = f"{at}/tool_calls/{index}"
             if type(call) is not dict:

@@ -40,6 +40,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     keys: frozenset[str] | None = None
     """The keys of a message; `None`: others do no harm."""
     one_system: bool = True
+    shown: bool = False
+    """It is for people to look at: no tools are needed, and arguments may be any text."""
 
 
 class Call(msgspec.Struct):
@@ -186,33 +188,27 @@ class Talk:
         if form is not None and not form.fullmatch(name):
             text = f"{name!r:.90} does not match {form.pattern}: rename tool and calls"
             self._findings.add("call-name", where, text)
-        self._tools.knows(name, where)
+        if not self._dialect.shown:
+            self._tools.knows(name, where)
 
     def _arguments(self, function: dict[str, JSON], name: str, at: str, trained: bool) -> None:
         given = function.get("arguments")
-        if self._dialect.text_arguments:
-            if type(given) is not str:
-                text = f"are {called(given)}: write the JSON text of an object"
+        if not self._dialect.text_arguments:
+            if type(given) is not dict:
+                text = f"are {called(given)}: write an object, not its text"
                 self._findings.add("arguments-type", at, text)
-                return
-            given = self.decoded(given, at, trained)
-            if given is None:
-                return
-        elif type(given) is not dict:
-            text = f"are {called(given)}: write an object, not its text"
+            elif trained:
+                self._tools.hold(name, given, at)
+        elif type(given) is not str:
+            text = f"are {called(given)}: write the JSON text of an object"
             self._findings.add("arguments-type", at, text)
-            return
-        if trained:
-            self._tools.hold(name, given, at)
-
-    def decoded(self, given: str, at: str, trained: bool) -> dict[str, JSON] | None:
-        """The object of a JSON text; `None` when there is none, which is told."""
-        del trained
-        value = object_of(given)
-        if value is None:
-            text = "is not the JSON text of an object: leave the message out of training"
-            self._findings.add("arguments-json", at, text)
-        return value
+        elif trained and not self._dialect.shown:
+            value = object_of(given)
+            if value is None:
+                text = "is not the JSON text of an object: leave the message out of training"
+                self._findings.add("arguments-json", at, text)
+            else:
+                self._tools.hold(name, value, at)
 
     # --- results ---------------------------------------------------------------------------
 
@@ -251,7 +247,7 @@ class Talk:
         if open_end and self.last == "assistant":
             self._waiting = []
         self.settle()
-        if self._calls and not self._tools.given:
+        if self._calls and not self._tools.given and not self._dialect.shown:
             text = f"there are {self._calls} calls and no tools: add the tools' schemas"
             self._findings.add("tools-missing", "tools", text)
 

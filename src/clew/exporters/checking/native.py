@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from clew.exporters.checking.chat import Dialect, Talk, object_of
+from clew.exporters.checking.chat import Dialect, Talk
 from clew.exporters.checking.rules import Findings, Shape, called
 from clew.exporters.checking.tools import Tools
 from clew.exporters.outcome import OUTCOMES
@@ -119,13 +119,6 @@ DIALECT = Dialect(
 )
 
 
-class _Talk(Talk):
-    """Keeps arguments as the model wrote them: they need only parse where they are trained."""
-
-    def decoded(self, given: str, at: str, trained: bool) -> dict[str, JSON] | None:
-        return super().decoded(given, at, trained) if trained else object_of(given)
-
-
 def check(row: Row) -> list[Problem]:
     """Which promises a row breaks. Empty when it keeps them all."""
     findings = Findings()
@@ -138,7 +131,7 @@ def check(row: Row) -> list[Problem]:
         findings.add("other-format", "schema", text)
         return findings.all()
     tools = Tools(findings).read(row["tools"])
-    talk = _Talk(DIALECT, tools, findings)
+    talk = Talk(DIALECT, tools, findings)
     talk.read(row["messages"], "messages")
     talk.end()
     messages = [one if type(one) is dict else {} for one in row["messages"]]

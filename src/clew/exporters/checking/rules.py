@@ -50,7 +50,7 @@ RULES: dict[str, str] = {
     "call-id-repeated": "no two calls of a row have the same id",
     "call-name": "a function's name has the form that the format takes",
     "arguments-type": "arguments are an object, or its JSON text where the format wants text",
-    "arguments-json": "arguments that are text are the JSON text of an object",
+    "arguments-json": "text arguments of a call to learn from are the JSON text of an object",
     "arguments-schema": "the arguments of a call to learn from fit the schema of its tool",
     "arguments-cost": "holding a row's arguments against its schemas takes a bounded effort",
     "result-missing": "every call has a result, right behind the message with the call",

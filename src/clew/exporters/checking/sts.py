@@ -31,15 +31,8 @@ DIALECT = Dialect(
     text_arguments=True,
     ordered=False,
     one_system=False,
+    shown=True,
 )
-
-
-class _Talk(Talk):
-    """A trace is read by people: arguments are shown as the model wrote them."""
-
-    def decoded(self, given: str, at: str, trained: bool) -> dict[str, JSON] | None:
-        del given, at, trained
-        return None
 
 
 def check(row: Row) -> list[Problem]:
@@ -65,9 +58,7 @@ def _lines(lines: list[JSON], findings: Findings) -> None:
         findings.add("key-missing", "lines/0", text.replace("“", '"').replace("”", '"'))
         return
     findings.needs(head, _HEAD, "lines/0")
-    tools = Tools(findings)
-    talk = _Talk(DIALECT, tools, findings)
-    tools.given = True  # the format has no place for them
+    talk = Talk(DIALECT, Tools(findings), findings)
     said = []
     for number, one in enumerate(lines[1:], 1):
         message = one.get("message") if type(one) is dict and one.get("type") == "message" else None
