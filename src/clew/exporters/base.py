@@ -8,7 +8,7 @@ the three characters that some readers take for the end of a line are escaped.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
@@ -122,3 +122,16 @@ class Unfit(ClewError):
     def __init__(self, reason: str, text: str = "") -> None:
         super().__init__(text or reason)
         self.reason = reason
+
+
+class Problem(NamedTuple):
+    """Why a row is not fit for its format. `where` is a path in the row (`messages/3/content`),
+    `rule` a stable name, `text` says what is wrong and how to mend it.
+    """
+
+    rule: str
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.where or 'the row'}: {self.text} [{self.rule}]"

@@ -12,29 +12,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from clew.errors import Invalid
+from clew.exporters.base import Problem as Problem
+from clew.exporters.base import Row, Unfit
+from clew.exporters.checking import anthropic as anthropic_rules
+from clew.exporters.checking import atif as atif_rules
+from clew.exporters.checking import native as native_rules
+from clew.exporters.checking import openai as openai_rules
+from clew.exporters.checking import sharegpt as sharegpt_rules
+from clew.exporters.checking import sts as sts_rules
+from clew.exporters.checking import trl as trl_rules
 from clew.exporters.packages import parquet
+from clew.exporters.projections import (
+    anthropic,
+    atif,
+    llama_factory,
+    openai,
+    preference,
+    sharegpt,
+    sts,
+    trl,
+)
 
 if TYPE_CHECKING:
-    from clew.exporters.base import Row, Unfit
     from clew.model import JSON
-
-
-class Problem(NamedTuple):
-    """Why a row is not fit for its format. `where` is a path in the row (`messages/3/content`),
-    `rule` a stable name, `text` says what is wrong and how to mend it.
-    """
-
-    rule: str
-    where: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.where or 'the row'}: {self.text} [{self.rule}]"
 
 
 class Table(Protocol):
@@ -66,7 +71,74 @@ class Format(msgspec.Struct, frozen=True):
 FORMATS: dict[str, Format] = {
     one.name: one
     for one in (
-        Format("native", "Clew's own row: everything that is known"),
+        Format(
+            "native",
+            "Clew's own row: everything that is known",
+            check=native_rules.check,
+        ),
+        Format(
+            "trl",
+            "messages and tools for TRL, Unsloth and Axolotl",
+            each=trl.project,
+            check=trl_rules.check,
+        ),
+        Format(
+            "openai",
+            "lines for OpenAI's supervised fine-tuning",
+            each=openai.project,
+            check=openai_rules.check,
+        ),
+        Format(
+            "openai-preference",
+            "pairs of answers for OpenAI's preference tuning",
+            family=preference.openai_preference,
+            check=openai_rules.check_preference,
+        ),
+        Format(
+            "atif",
+            "Harbor's trajectories (ATIF v1.7), which lose nothing",
+            each=atif.project,
+            check=atif_rules.check,
+            file=atif.file,
+        ),
+        Format(
+            "sharegpt",
+            "ShareGPT conversations as Hermes writes them",
+            each=sharegpt.project,
+            check=sharegpt_rules.check_hermes,
+        ),
+        Format(
+            "llama-factory",
+            "ShareGPT conversations for LLaMA-Factory",
+            each=llama_factory.project,
+            check=sharegpt_rules.check_factory,
+        ),
+        Format(
+            "anthropic",
+            "requests in content blocks, as Anthropic's API takes them",
+            each=anthropic.project,
+            check=anthropic_rules.check,
+        ),
+        Format(
+            "sts",
+            "session traces for the viewer of the Hugging Face Hub",
+            each=sts.project,
+            check=sts_rules.check,
+            file=sts.file,
+            lines=False,
+        ),
+        Format(
+            "dpo",
+            "pairs of answers by branches, for TRL's DPO",
+            family=preference.dpo,
+            check=trl_rules.check_dpo,
+        ),
+        Format(
+            "kto",
+            "answers that are good or bad, for TRL's KTO",
+            family=preference.kto,
+            check=trl_rules.check_kto,
+        ),
         Format(
             "parquet",
             "native rows as a table, with columns to filter by",
@@ -75,6 +147,7 @@ FORMATS: dict[str, Format] = {
         ),
     )
 }
+"""In the order in which they are told."""
 
 
 def named(name: str) -> Format:

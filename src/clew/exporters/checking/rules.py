@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from clew.exporters.formats import Problem
+from clew.exporters.base import Problem
 
 if TYPE_CHECKING:
     from clew.model import JSON

@@ -1,0 +1,166 @@
+"""Pairs of answers to the same words: for DPO and KTO as TRL reads them, and for OpenAI's
+preference tuning.
+
+An answer is what the model does until its turn ends, with its calls and their results; OpenAI
+takes its first message only (`preferred_output` has one item). Source: `trl.DPOTrainer`,
+`trl.KTOTrainer`; `FineTunePreferenceRequestInput` of OpenAI's OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Final
+
+from clew.exporters.base import Row, Unfit, line
+from clew.exporters.projections import openai, trl, turns
+from clew.exporters.projections.functions import schemas, united
+from clew.exporters.projections.partings import Pair, pairs
+from clew.exporters.projections.turns import ASSISTANT, Chat, Turn
+
+LABELS: Final = {"success": True, "recovered": True, "error": False, "aborted": False}
+"""What an outcome says of a session's last turn. Of the others nothing is known."""
+_SIDES: Final = (("chosen", True), ("rejected", False))
+
+
+_Made = Callable[[], Row]
+
+
+def dpo(rows: Sequence[Row]) -> Iterator[Row | Unfit]:
+    """`{prompt, chosen, rejected, tools?}` for each pair of branches."""
+    for pair in pairs(rows):
+        yield _tried(partial(_dpo, pair))
+
+
+def kto(rows: Sequence[Row]) -> Iterator[Row | Unfit]:
+    """`{prompt, completion, label, tools?}`: both answers of each pair, and the last turn of each
+    session that is in no pair and whose outcome tells good from bad. Nothing stands twice.
+    """
+    found = list(pairs(rows))
+    used = {id(row) for pair in found for row in (pair.chosen, pair.rejected)}
+    makers: list[_Made] = []
+    for pair in found:
+        makers += [partial(_kto, pair, side, label) for side, label in _SIDES]
+    makers += [partial(_last_turn, row) for row in rows if id(row) not in used]
+    seen: set[bytes] = set()
+    for make in makers:
+        made = _tried(make)
+        key = None if isinstance(made, Unfit) else _said(made["prompt"] + made["completion"])
+        if key is None or key not in seen:
+            yield made
+        if key is not None:
+            seen.add(key)
+
+
+def openai_preference(rows: Sequence[Row]) -> Iterator[Row | Unfit]:
+    """`{input, preferred_output, non_preferred_output}` for each pair of branches."""
+    for pair in pairs(rows):
+        yield _tried(partial(_openai, pair))
+
+
+def _tried(make: _Made) -> Row | Unfit:
+    try:
+        return make()
+    except Unfit as unfit:
+        return unfit
+
+
+# --- one row -------------------------------------------------------------------------------
+
+
+def _dpo(pair: Pair) -> Row:
+    out: Row = {"prompt": trl.messages(_prompt(pair.chosen, pair.at), marked=False)}
+    for side, row in (("chosen", pair.chosen), ("rejected", pair.rejected)):
+        out[side] = trl.messages(_answer(row, pair.at), marked=False)
+    _differ(out["chosen"], out["rejected"])
+    tools = united(pair.chosen["tools"], pair.rejected["tools"])
+    return out | ({"tools": schemas(tools)} if tools else {})
+
+
+def _kto(pair: Pair, side: str, label: bool) -> Row:
+    """One side of a pair. Raises `Unfit` when the other cannot be said: then it is no pair."""
+    both = _dpo(pair)
+    out = {"prompt": both["prompt"], "completion": both[side], "label": label}
+    return out | ({"tools": both["tools"]} if "tools" in both else {})
+
+
+def _last_turn(row: Row) -> Row:
+    label = LABELS.get(row["outcome"])
+    if label is None:
+        raise Unfit("no label", f"{row['outcome']} tells neither good nor bad")
+    messages = row["messages"]
+    at = len(messages)
+    while at and _is_answer(messages[at - 1]):
+        at -= 1
+    out: Row = {
+        "prompt": trl.messages(_prompt(row, at), marked=False),
+        "completion": trl.messages(_answer(row, at), marked=False),
+        "label": label,
+    }
+    return out | ({"tools": schemas(row["tools"])} if row["tools"] else {})
+
+
+def _openai(pair: Pair) -> Row:
+    prompt = _prompt(pair.chosen, pair.at, reasoning=False)
+    first = [_first(row, pair.at) for row in (pair.chosen, pair.rejected)]
+    chosen, rejected = (openai.messages(Chat("", [turn]), weighted=False) for turn in first)
+    _differ(chosen, rejected)
+    tools = united(pair.chosen["tools"], pair.rejected["tools"])
+    whole = Chat(prompt.system, [*prompt.turns, *first])
+    asked = {"messages": openai.messages(prompt, weighted=False), **openai.tools(whole, tools)}
+    return {"input": asked, "preferred_output": chosen, "non_preferred_output": rejected}
+
+
+# --- its parts -----------------------------------------------------------------------------
+
+
+def _prompt(row: Row, at: int, *, reasoning: bool = True) -> Chat:
+    """What the model was asked with. There is no loss on it, so lost results may stay. Raises
+    `Unfit` unless it ends with words or results.
+    """
+    chat = turns.read(row["messages"][:at], masked=False, reasoning=reasoning)
+    last = chat.turns[-1] if chat.turns else None
+    if last is None or (last.role == ASSISTANT and not last.results):
+        raise Unfit("no prompt", "the answer follows on no words or results")
+    if not all(turn.answered for turn in chat.turns):
+        raise Unfit("unanswered call", "the conversation goes on without the result of a call")
+    return chat
+
+
+def _answer(row: Row, at: int) -> Chat:
+    """What the model does from there until its turn ends. Raises `Unfit`."""
+    end = at
+    while end < len(row["messages"]) and _is_answer(row["messages"][end]):
+        end += 1
+    return turns.of_row({"messages": row["messages"][at:end]}, masked=False)
+
+
+def _is_answer(message: Row) -> bool:
+    return message["role"] in (ASSISTANT, "tool") and message.get("kind") != "compaction"
+
+
+def _first(row: Row, at: int) -> Turn:
+    """What the model says first, its calls included. Raises `Unfit`."""
+    chat = turns.read(row["messages"][at:], masked=False, reasoning=False)
+    first = chat.turns[0] if chat.turns else None
+    if first is None or first.role != ASSISTANT:
+        raise Unfit("no answer", "the model says nothing")
+    if not first.train:
+        raise Unfit("nothing to train", "the answer is not fit to learn from")
+    first.results = []
+    return first
+
+
+def _differ(one: Sequence[Row], other: Sequence[Row]) -> None:
+    if _said(one) == _said(other):
+        raise Unfit("same answer", "both branches say the same")
+
+
+def _said(messages: Sequence[Row]) -> bytes:
+    """What messages say, by whatever ids their calls are known."""
+    told = []
+    for message in messages:
+        calls = [call["function"] for call in message.get("tool_calls") or ()]
+        words = message.get("content"), message.get("reasoning_content")
+        told.append([message["role"], *words, calls])
+    return line({"said": told})
