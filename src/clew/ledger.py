@@ -32,6 +32,7 @@ from clew.session import Session
 if TYPE_CHECKING:
     from clew.access import NewToken, TokenInfo
     from clew.erase import Erased
+    from clew.exporting import Exported, ExportOptions, Progress, Recipe
     from clew.frames import AnyFrame
     from clew.live import Live
     from clew.prices import Prices
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from clew.searching import Searcher
     from clew.source import Imported
     from clew.stats import Stats, UsageRow
-    from clew.trajectories import Exported
     from clew.verify import Report
 
 T = TypeVar("T")
@@ -311,43 +311,44 @@ class Ledger(Giving):
 
     def trajectory(self, session: str) -> dict[str, JSON]:
         """A session as a training row (see `clew.exporters.trajectory`), not redacted."""
-        from clew.trajectories import rows_of
+        from clew.exporting import rows_of
 
         return rows_of(self, self.get(session))
 
     def export(
         self,
+        recipe: Recipe | None = None,
         *,
         output: str | os.PathLike[str] | BinaryIO,
-        since: str | int | None = None,
-        until: str | int | None = None,
-        project: str | None = None,
-        agent: str | None = None,
-        sessions: Iterable[str] | None = None,
-        tier: str | None = None,
-        redact: bool = True,
-        overwrite: bool = False,
-        on_progress: Callable[[int, int], None] | None = None,
+        options: ExportOptions | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
     ) -> Exported:
-        """Write training trajectories as JSON lines; gives counts and where they went.
+        """Write sessions as training data; gives counts and where they went.
 
-        Redacted unless `redact=False`; a redacted file is scanned once more before it gets
-        its name, and `RedactionFailed` leaves nothing behind.
+        `recipe` says which sessions, in which format, shaped and redacted how; by default all of
+        them in the native one, redacted. `options` say how it is split, who does the work and
+        what stands beside it. `output` is a file, or a folder for formats with a file for each
+        session; a stream takes lines. What was written is looked at once more before it gets its
+        name, and a manifest is put beside it.
+
+        Raises `Invalid` for what cannot be asked for, `NotFound`, and `RedactionFailed` when the
+        second look finds something: then nothing was exported.
         """
-        from clew.trajectories import export
+        from clew import exporting
 
-        return export(
-            self,
-            output=output,
-            since=since,
-            until=until,
-            project=project,
-            agent=agent,
-            sessions=sessions,
-            tier=tier,
-            redact=redact,
-            overwrite=overwrite,
-            on_progress=on_progress,
+        recipe, options = recipe or exporting.Recipe(), options or exporting.ExportOptions()
+        return exporting.export(self, output, recipe, options, on_progress)
+
+    def export_count(
+        self, recipe: Recipe | None = None, *, options: ExportOptions | None = None
+    ) -> dict[str, int]:
+        """What an export would take: `sessions` selected, `rows`, and what is left out, by reason.
+        Nothing is redacted or written.
+        """
+        from clew import exporting
+
+        return exporting.count(
+            self, recipe or exporting.Recipe(), options or exporting.ExportOptions()
         )
 
     # --- care ---

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from clew import reading
-from clew.log import look_head
+from clew.exporting import PLACEHOLDERS, row_of, speaks
+from clew.log import look_head, path
 from clew.redaction import Redactor, Replacement, replacements
-from clew.trajectories import PLACEHOLDERS, row_of, speaks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +74,7 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 def preview(ledger: Ledger, chosen: Mapping[int, SessionInfo]) -> Preview:
-    """Look at what redaction would do to these sessions (see `clew.trajectories.chosen`).
+    """Look at what redaction would do to these sessions (see `clew.exporting.chosen`).
 
     Raises `RedactionFailed` and `Invalid` for a session that the export would stumble over, too.
     """
@@ -105,7 +105,7 @@ def _beginning(ledger: Ledger, key: int) -> tuple[Row, int, int]:
     with ledger._database.read() as tx:
         place = look_head(tx, key).place
         entries, _, total = reading.path_window(tx, place, None, 0, ENTRIES_MAX)
-        return row_of(tx, key, entries), len(entries), total
+        return row_of(tx, reading.info(tx, key), key, path(tx, place), entries), len(entries), total
 
 
 def _without_long_texts(row: Row) -> tuple[Row, int]:

@@ -182,7 +182,7 @@ def _place(name: str, value: Any) -> str:
         value = value.at[-1] if value.at else None
     if isinstance(value, Entry):
         value = value.position
-    if not isinstance(value, Position | str) or _position(str(value)) is None:
+    if not isinstance(value, Position | str) or position(str(value)) is None:
         raise Invalid(f"a span's {name}={_shown(value)}: give an entry, a message or 'session:seq'")
     names.checked(str(value), f"a span's {name}")
     return str(value)
@@ -449,7 +449,7 @@ def usage_of(tx: Tx, head: Head, row: Values) -> dict[str, Any]:
     """A model call's tokens as the table `usage` holds them: once, whether the span, the
     message or both tell of it.
     """
-    message = _position(row["message"])
+    message = position(row["message"])
     said = None if message is None else _usage_in(tx, head.project, message)
     key, at = row["response_id"] or f"span:{row['id']}", 0
     if said is not None and message is not None:
@@ -481,7 +481,7 @@ def _usage_in(tx: Tx, project: int, at: Position) -> Usage | None:
 
 def tells_of_erased(tx: Tx, project: int, row: Values) -> bool:
     """True when the message that a span names was erased: which call it was is not known."""
-    at = _position(row["message"])
+    at = position(row["message"])
     owner = None if at is None else tx.one("session_by_id", id=at.session, project=project)
     return owner is not None and owner[3] == "erased"
 
@@ -562,7 +562,7 @@ def span_of(session: str, row: Values, said: Values | None = None) -> Span:
     shown = {name: row[name] for name in _SHOWN}
     return Span(
         session=session,
-        message=_position(row["message"]),
+        message=position(row["message"]),
         latency_ms=None if latency is None else latency / 1000,
         first_token_ms=None if first is None else first / 1000,
         fallback=None if row["fallback"] is None else bool(row["fallback"]),
@@ -577,7 +577,8 @@ _DERIVED = {"session", "message", "latency_ms", "first_token_ms", "fallback", *B
 _SHOWN = tuple(name for name in Span.__struct_fields__ if name not in _DERIVED)
 
 
-def _position(text: str | None) -> Position | None:
+def position(text: str | None) -> Position | None:
+    """A place as a row names it; `None` for none, and for what is no place."""
     session, _, seq = (text or "").rpartition(":")
     known = session and seq.isascii() and seq.isdecimal() and len(seq) < SEQ_DIGITS
     return Position(session, int(seq)) if known else None

@@ -1,10 +1,12 @@
-"""`clew export …`: files for others."""
+"""`clew export`: sessions as training data. And `clew source`: the files they were imported from."""
 
 from __future__ import annotations
 
+import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,78 +14,274 @@ from clew.cli import output
 from clew.cli.options import Setup, setup
 
 if TYPE_CHECKING:
-    from clew.trajectories import Exported
+    from clew.exporting import Exported, ExportOptions, Recipe, Redaction, Selection, Splits
+    from clew.ledger import Ledger
 
-TIERS = ("SIMPLE", "MEDIUM", "COMPLEX", "REASONING")
-
-
-@click.group(no_args_is_help=False)
-def export() -> None:
-    """Write sessions as files for training and for other tools."""
+F = Callable[..., Any]
 
 
-@export.command()
+def _together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, shown in this order."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_SELECTION = _together(
+    click.option("--since", metavar="WHEN", help="Sessions changed since 30d, 12h or a date."),
+    click.option("--until", metavar="WHEN", help="Sessions changed before."),
+    click.option("--session", "names", multiple=True, metavar="SESSION", help="Only this; repeat."),
+    click.option("--agent", metavar="NAME", help="Only what this agent did."),
+    click.option("--label", metavar="NAME", help="Only sessions with a checkpoint of this name."),
+    click.option("--query", metavar="WORDS", help="Only sessions that this search finds."),
+    click.option("--tier", "tiers", multiple=True, help="Only this tier; repeat."),
+    click.option("--complexity", metavar="LOW-HIGH", help="Only scores in this range (0-100)."),
+    click.option("--outcome", "outcomes", multiple=True, help="Only what ended so; repeat."),
+    click.option("--model", "models", multiple=True, help="Only this model; repeat."),
+    click.option("--provider", "providers", multiple=True, help="Only this provider; repeat."),
+    click.option("--tool", "tools", multiple=True, help="Only sessions that called it; repeat."),
+    click.option("--tokens", metavar="LOW-HIGH", help="Only so many tokens (1000-, 1000-50000)."),
+)
+_SHAPING = _together(
+    click.option("--segments", help="whole, or split: a row for each compaction."),
+    click.option("--reasoning", help="keep, last, drop or explode."),
+    click.option("--parallel", help="keep, serialise or drop calls made at once."),
+    click.option("--explode", help="none, turn or step: a row for each, with all before it."),
+    click.option("--max-tokens", type=int, help="Compress rows that are longer."),
+    click.option("--result-tokens", type=int, help="Cut tool results that are longer."),
+    click.option("--turn-tier", "turn_tiers", multiple=True, help="Learn from its turns alone."),
+    click.option("--turn-model", "turn_models", multiple=True, help="Learn from its turns alone."),
+    click.option("--turn-provider", "turn_providers", multiple=True, help="The same."),
+    click.option("--recorded-tools", is_flag=True, help="Leave out rows with inferred schemas."),
+    click.option("--near", type=float, metavar="0-1", help="Leave out sessions as alike as this."),
+    click.option("--train-shared", is_flag=True, help="Learn what branches share in each."),
+    click.option("--branches", is_flag=True, help="Also what was rewound or undone."),
+    click.option("--verifier", metavar="MODULE:NAME", help="A function that judges a row."),
+    click.option("--summarise", metavar="MODULE:NAME", help="A function for --max-tokens."),
+)
+_REDACTION = _together(
+    click.option("--redact/--raw", default=True, help="Replace secrets and names (the default)."),
+    click.option("--policy", multiple=True, metavar="RULE=ACTION", help="See docs/redaction.md."),
+    click.option("--names", "name_lists", multiple=True, type=click.Path(exists=True),
+                 help="A file of names to replace, one a line."),
+    click.option("--known", "known_lists", multiple=True, type=click.Path(exists=True),
+                 help="A file of secrets to replace, one a line."),
+    click.option("--known-from-env", is_flag=True, help="Secrets in this environment, too."),
+    click.option("--independent", is_flag=True, help="Have another scanner look at it (Kingfisher)."),
+)  # fmt: skip
+_WAY = _together(
+    click.option("--split", "splits", multiple=True, metavar="NAME=WEIGHT",
+                 help="Into parts, by root session: train=90; repeat."),
+    click.option("--seed", default="", help="Of the draw of --split."),
+    click.option("--since-export", type=click.Path(), metavar="FILE",
+                 help="Only what changed since the export that wrote FILE."),
+    click.option("--workers", type=int, default=1, help="So many processes (the same bytes)."),
+    click.option("--engine", type=click.Choice(["local", "ray"]), default="local"),
+    click.option("--resume", is_flag=True, help="Go on with an export that was broken off."),
+    click.option("--overwrite", is_flag=True, help="Replace what is there."),
+    click.option("--license", help="What the manifest and the card say of it."),
+    click.option("--card", is_flag=True, help="Write a dataset card (README.md) beside it."),
+    click.option("--count", is_flag=True, help="Only say how many there are."),
+)  # fmt: skip
+
+
+@click.command()
 @setup
-@click.option("-o", "--output", "target", required=True, metavar="FILE", help="Or - for stdout.")
-@click.option("--since", metavar="WHEN", help="Sessions changed since 30d, 12h or a date.")
-@click.option("--until", metavar="WHEN", help="Sessions changed before.")
-@click.option("--session", "names", multiple=True, metavar="SESSION", help="Only this one; repeat.")
-@click.option("--agent", metavar="NAME", help="Only what this agent did.")
-@click.option("--tier", type=click.Choice(TIERS, case_sensitive=False), help="Only this tier.")
-@click.option("--redact/--raw", default=True, help="Replace secrets and names (the default).")
-@click.option("--overwrite", is_flag=True, help="Replace FILE when it is there.")
-def trajectory(
-    setup: Setup,
-    target: str,
-    since: str | None,
-    until: str | None,
-    names: tuple[str, ...],
-    agent: str | None,
-    tier: str | None,
-    redact: bool,
-    overwrite: bool,
-) -> None:
-    """Write training trajectories, one session a line (clew-traj/1).
+@click.option("-o", "--output", "target", metavar="FILE", help="A file, a folder, or - for stdout.")
+@click.option("--as", "form", default="native", metavar="FORMAT", help="See `clew export --formats`.")
+@click.option("--formats", is_flag=True, help="List the formats.")
+@_SELECTION
+@_SHAPING
+@_REDACTION
+@_WAY
+def export(setup: Setup, target: str | None, formats: bool, count: bool, **told: Any) -> None:
+    """Write sessions as training data: redacted, validated, with a manifest beside them.
 
-    Redacted unless --raw. A redacted file is scanned once more before it gets its name; when
-    anything is found there, exit code 6 and no file.
+    Redacted unless --raw. What was written is looked at once more before it gets its name; when
+    anything is found there, exit code 6 and no file. An export that was interrupted goes on with
+    --resume.
     """
-    from clew.cli import find
-
-    if not redact:
+    if formats:
+        _list_formats(setup)
+        return
+    if not told["redact"] and not count:
         output.say("--raw: secrets and names are written as they are")
-    with setup.open(write=True) as ledger, output.progress("exporting") as advance:
-        ids = [find.session(ledger, name).id for name in names]
-        done = ledger.export(
-            output=sys.stdout.buffer if target == "-" else target,
-            since=since,
-            until=until,
-            agent=agent,
-            sessions=ids or None,
-            tier=tier.upper() if tier else None,
-            redact=redact,
-            overwrite=overwrite,
-            on_progress=advance,
-        )
+    with setup.open(write=not count) as ledger:
+        recipe, options = _recipe(ledger, told), _options(told)
+        if count:
+            _say_counts(setup, ledger.export_count(recipe, options=options))
+            return
+        if target is None:
+            raise click.UsageError("say where to: -o FILE, or -o - for standard output")
+        stream = sys.stdout.buffer if target == "-" else None
+        with output.export_progress() as advance:
+            done = ledger.export(
+                recipe, output=stream or str(target), options=options, on_progress=advance
+            )
     if setup.json and target != "-":
         output.document(done)
     _tell(done)
 
 
-def _tell(done: Exported) -> None:
-    output.say(
-        f"{output.plural(done.rows, 'trajectory')}, {output.size(done.bytes)} "
-        f"to {done.path or 'standard output'}"
+def _list_formats(setup: Setup) -> None:
+    from clew.exporters.formats import FORMATS
+
+    if setup.json:
+        output.documents([{"format": one.name, "about": one.about} for one in FORMATS.values()])
+        return
+    for one in FORMATS.values():
+        output.text(f"{one.name:18} {one.about}")
+
+
+def _recipe(ledger: Ledger, told: dict[str, Any]) -> Recipe:
+    from clew.exporters.shaping import Shaping
+    from clew.exporting import Recipe
+
+    chosen = {name: told[name] for name in ("segments", "reasoning", "parallel", "explode")}
+    shaping = Shaping(
+        **{name: value for name, value in chosen.items() if value is not None},
+        max_tokens=told["max_tokens"],
+        result_tokens=told["result_tokens"],
+        tiers=_upper(told["turn_tiers"]),
+        models=told["turn_models"],
+        providers=told["turn_providers"],
+        recorded_tools_only=told["recorded_tools"],
     )
+    return Recipe(
+        format=told["form"],
+        selection=_selection(ledger, told),
+        shaping=shaping,
+        redaction=_redaction(told) if told["redact"] else None,
+        near=told["near"],
+        train_shared=told["train_shared"],
+        verifier=_function(told["verifier"]),
+        summarise=_function(told["summarise"]),
+    )
+
+
+def _selection(ledger: Ledger, told: dict[str, Any]) -> Selection:
+    from clew.cli import find
+    from clew.exporting import Selection
+
+    low, high = _between("complexity", told["complexity"])
+    least, most = _between("tokens", told["tokens"])
+    same = ("since", "until", "agent", "label", "query", "models", "providers", "tools")
+    return Selection(
+        **{name: told[name] for name in same},
+        sessions=tuple(find.session(ledger, name).id for name in told["names"]),
+        tiers=_upper(told["tiers"]),
+        outcomes=tuple(one.lower() for one in told["outcomes"]),
+        complexity=None if low is None else (low, 100 if high is None else high),
+        tokens=None if least is None else (least, most),
+    )
+
+
+def _upper(tiers: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(tier.upper() for tier in tiers)
+
+
+def _between(what: str, text: str | None) -> tuple[int | None, int | None]:
+    """`40-80`, `40-` and `40`."""
+    if text is None:
+        return None, None
+    low, dash, high = text.partition("-")
+    try:
+        least = int(low)
+        most = int(high) if high else (None if dash else least)
+    except ValueError:
+        raise click.UsageError(f"--{what} {text!r}: write LOW-HIGH, such as 40-80") from None
+    return least, most
+
+
+def _redaction(told: dict[str, Any]) -> Redaction:
+    from clew.exporting import Redaction
+    from clew.redaction import Policy, known
+
+    secrets = [one for path in told["known_lists"] for one in known.from_file(path)]
+    if told["known_from_env"]:
+        secrets += known.from_environment()
+    return Redaction(
+        policy=Policy.parse(told["policy"]),
+        names=tuple(one for path in told["name_lists"] for one in known.from_file(path)),
+        known=tuple(dict.fromkeys(secrets)),
+    )
+
+
+def _function(named: str | None) -> Any:
+    """A function of one's own. What is imported is code that runs: only from who is trusted."""
+    if named is None:
+        return None
+    module, _, name = named.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise click.UsageError(f"{named!r} cannot be had: {error}; write module:function") from None
+    finally:
+        sys.path.pop(0)
+    return found
+
+
+def _options(told: dict[str, Any]) -> ExportOptions:
+    from clew.exporting import ExportOptions
+
+    return ExportOptions(
+        splits=_splits(told["splits"], told["seed"]),
+        branches=told["branches"],
+        since_export=Path(told["since_export"]) if told["since_export"] else None,
+        workers=told["workers"],
+        engine=told["engine"],
+        resume=told["resume"],
+        overwrite=told["overwrite"],
+        license=told["license"],
+        card=told["card"],
+        independent=told["independent"],
+    )
+
+
+def _splits(texts: tuple[str, ...], seed: str) -> Splits:
+    from clew.exporting import Splits
+
+    weights: dict[str, float] = {}
+    for text in texts:
+        name, _, weight = text.partition("=")
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            raise click.UsageError(f"--split {text!r}: write NAME=WEIGHT, like train=90") from None
+    return Splits(weights, seed)
+
+
+def _say_counts(setup: Setup, counts: dict[str, int]) -> None:
+    if setup.json:
+        output.document(counts)
+        return
+    for what, number in counts.items():
+        output.text(f"{number:>9,}  {what}")
+
+
+def _tell(done: Exported) -> None:
+    where = done.path or "standard output"
+    output.say(f"{output.plural(done.rows, 'row')}, {output.size(done.bytes)} to {where}")
+    for one in done.files if len(done.files) > 1 else ():
+        output.say(f"  {one.split}: {output.plural(one.rows, 'row')} in {one.file}")
     for reason, count in done.dropped.items():
-        output.say(f"  {output.plural(count, 'session')} left out: {reason}")
+        output.say(f"  {count:,} left out: {reason}")
     if done.redacted:
         total = sum(done.redactions.values())
         rules = ", ".join(f"{rule} {count:,}" for rule, count in done.redactions.items())
         output.say(f"  {output.plural(total, 'replacement')}{f': {rules}' if rules else ''}")
+    if done.review:
+        output.say(f"  look at these before you hand it on: {', '.join(done.review)}")
+    if done.manifest is not None:
+        output.say(f"  manifest: {done.manifest}")
 
 
-@export.command()
+@click.command()
 @setup
 @click.argument("session")
 @click.option("-o", "--output", "folder", required=True, metavar="FOLDER", help="Made anew.")

@@ -16,13 +16,16 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from clew.clean import CONTROL, MARKS
 from clew.clean import clean as clean
 from clew.clean import one_line as one_line
+
+if TYPE_CHECKING:
+    from clew.exporting import Progress
 
 _JSON_ESCAPED = re.compile(f"{CONTROL.pattern[:-1]}{MARKS.pattern[1:]}")
 SHORT_ID = 16
@@ -227,3 +230,30 @@ def progress(label: str, *, in_bytes: bool = False) -> Iterator[Advance]:
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def export_progress() -> Iterator[Callable[[Progress], None]]:
+    """A bar with how fast an export goes, on standard error while it is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda now: None
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = (
+        bars.TextColumn("exporting"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[speed]}"),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task, began = bar.add_task("", total=None, speed=""), time.monotonic()
+
+        def advance(now: Progress) -> None:
+            seconds = max(time.monotonic() - began, 1e-3)
+            speed = f"{now.done / seconds:,.0f} sessions/s, {size(now.bytes / seconds)}/s"
+            bar.update(task, completed=now.done, total=now.total, speed=speed)
+
+        yield advance

@@ -66,6 +66,8 @@ class Database(Protocol):
     """One open database."""
 
     dialect: str
+    url: str
+    """What another process opens it by; empty for one in memory."""
     settings: Settings
     writable: bool
     why_read_only: str

@@ -104,14 +104,14 @@ def wrong_pages(connection: apsw.Connection) -> str:
     deadline = time.monotonic() + LOOK_SECONDS
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
     try:
-        found = str(connection.pragma("quick_check(1)"))
+        told = connection.execute("pragma quick_check(1)").fetchall()
     except apsw.InterruptError:
         return ""
     except apsw.Error as error:
         return str(error)
     finally:
         connection.set_progress_handler(None)
-    return "" if found == "ok" else found
+    return "" if told == [("ok",)] else "; ".join(str(each[0]) for each in told)
 
 
 @contextmanager

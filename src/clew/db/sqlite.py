@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import apsw
 
@@ -115,6 +116,7 @@ class SQLite:
         self.memory = self.path == ":memory:"
         # A relative name would mean another file once the process changes its folder.
         self._file = self.path if self.memory else str(Path(self.path).absolute())
+        self.url = "" if self.memory or self._vfs else f"sqlite:///{quote(self._file)}"
         self.writable = not settings.read_only
         self.why_read_only = "it was opened read-only" if settings.read_only else ""
         self._pid = os.getpid()

@@ -1,7 +1,8 @@
-"""Exporters: one format, one module. They get records and give rows; `files` writes them."""
+"""Exporters: rows, their formats, their shaping and their validation. Pure: `clew.exporting` reads
+the ledger for them and writes what they give.
+"""
 
 from clew.exporters.base import Row, Segment, line, segments
-from clew.exporters.files import Written, write
 from clew.exporters.trajectory import trajectory
 
-__all__ = ["Row", "Segment", "Written", "line", "segments", "trajectory", "write"]
+__all__ = ["Row", "Segment", "line", "segments", "trajectory"]

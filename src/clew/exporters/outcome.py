@@ -6,11 +6,14 @@
 | `call-refused` | aborted | it ends with the result of a call that a person refused |
 | `unanswered-call` | incomplete | the last answer asks for a tool whose result never came |
 | `provider-error` | error | the history ends with the agent's notice of a failed model call |
+| `call-failed` | error | the newest model call failed, and nothing was said after it |
 | `no-answer` | incomplete | the last message is a request or a tool's result |
 | `no-evidence` | unknown | nothing was said, or no tool reported anything |
 | `last-result-error` | error | the last tool result is an error |
 | `error-then-ok` | recovered | a tool failed, a later one did not, and an answer follows |
 | `all-results-ok` | success | no tool failed and an answer follows |
+
+Rules of one's own are asked before these, and a verifier that knows better after them.
 
 These are heuristics (`outcome_source: "heuristic"`): a tool that reports no error is evidence
 that the work went through, not that it was right. Silence is never success.
@@ -18,7 +21,10 @@ that the work went through, not that it was right. Silence is never success.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
+
+from clew.errors import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +36,9 @@ NOTICE_MODELS = frozenset({"<synthetic>"})
 """Model names under which an agent writes its own notices as assistant messages."""
 _INTERRUPTED = ("[Request interrupted by user", "<turn_aborted>")
 _REFUSED = ("The user doesn't want to proceed with this tool use",)
+
+
+OUTCOMES = ("success", "recovered", "error", "aborted", "incomplete", "unknown")
 
 
 class Outcome(NamedTuple):
@@ -54,8 +63,30 @@ def sampled(message: Message) -> bool:
     )
 
 
-def judge(messages: Sequence[Message], pairs: Pairs) -> Outcome:
-    """Apply the table above to a history."""
+Rule = Callable[["Sequence[Message]", "Pairs"], "Outcome | None"]
+"""A rule of one's own; `None` where it does not apply."""
+
+
+def judge(
+    messages: Sequence[Message],
+    pairs: Pairs,
+    *,
+    failed_last: bool = False,
+    rules: Sequence[Rule] = (),
+) -> Outcome:
+    """Apply the table above to a history, `rules` first. `failed_last` tells that a model call
+    failed after the last message. Raises `Invalid` for an outcome of a rule that is none.
+    """
+    for rule in rules:
+        said = rule(messages, pairs)
+        if said is not None:
+            if said.outcome not in OUTCOMES:
+                raise Invalid(f"a rule says {said.outcome!r}: give one of {', '.join(OUTCOMES)}")
+            return said
+    return _judged(messages, pairs, failed_last)
+
+
+def _judged(messages: Sequence[Message], pairs: Pairs, failed_last: bool) -> Outcome:
     real = [
         (index, message)
         for index, message in enumerate(messages)
@@ -73,6 +104,8 @@ def judge(messages: Sequence[Message], pairs: Pairs) -> Outcome:
         return Outcome("incomplete", "unanswered-call")
     if last.role == "assistant" and last.model in NOTICE_MODELS:
         return Outcome("error", "provider-error")
+    if failed_last:
+        return Outcome("error", "call-failed")
     if last.role != "assistant" or pairs.by_message.get(index):
         return Outcome("incomplete", "no-answer")
     return _by_results(pairs)

@@ -1,6 +1,7 @@
-"""Tool schemas inferred from the calls, for histories that do not hold the real ones.
+"""Tool schemas: as the agent recorded them, else inferred from the calls.
 
-A property is what was seen: its JSON types, and required when every call had it. That is a
+Recorded ones come in the words of several providers and are put into one. Of an inferred one a
+property is what was seen: its JSON types, and required when every call had it. That is a
 description of the sample, not of the tool; rows say so (`tools_source: "inferred"`).
 """
 
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from clew.model import JSON, ToolCall
 
@@ -32,6 +33,51 @@ def arguments(call: ToolCall) -> dict[str, JSON] | None:
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def tools_of(
+    calls: Iterable[ToolCall], definitions: Iterable[JSON]
+) -> tuple[list[dict[str, JSON]], str]:
+    """The schemas of the tools at hand, sorted by name, and where they come from: `recorded`,
+    `inferred`, `mixed` (some of either), `none` (no tools). Of two definitions of one tool the
+    later counts.
+    """
+    known = {each["function"]["name"]: each for each in recorded(definitions)}
+    guessed = [one for one in inferred(calls) if one["function"]["name"] not in known]
+    tools = sorted([*known.values(), *guessed], key=lambda one: str(one["function"]["name"]))
+    if not tools:
+        return tools, "none"
+    if known and guessed:
+        return tools, "mixed"
+    return tools, "recorded" if known else "inferred"
+
+
+_SCHEMAS = ("parameters", "input_schema", "inputSchema", "parametersJsonSchema")
+
+
+def recorded(definitions: Iterable[JSON]) -> Iterator[dict[str, JSON]]:
+    """Definitions as OpenAI (Chat and Responses), Anthropic, Gemini and MCP write them, as
+    function schemas. What is no definition of a function (a provider's own tool) is left out.
+    """
+    for one in definitions:
+        if not isinstance(one, dict):
+            continue
+        listed = one.get("functionDeclarations") or one.get("function_declarations")
+        if isinstance(listed, list):
+            yield from recorded(listed)
+            continue
+        inner = one.get("function")
+        told = inner if isinstance(inner, dict) else one
+        name, schema = told.get("name"), next((told[k] for k in _SCHEMAS if k in told), None)
+        if not isinstance(name, str) or not name or not (schema is None or type(schema) is dict):
+            continue
+        if schema is None and told is one and not isinstance(one.get("description"), str):
+            continue
+        about: dict[str, JSON] = {"name": name}
+        if isinstance(told.get("description"), str):
+            about["description"] = told["description"]
+        about["parameters"] = schema or {"type": "object", "properties": {}}
+        yield {"type": "function", "function": about}
 
 
 def inferred(calls: Iterable[ToolCall]) -> list[dict[str, JSON]]:

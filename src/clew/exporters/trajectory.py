@@ -11,18 +11,23 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
+from clew.errors import Invalid
 from clew.exporters.base import Row, Segment, iso
-from clew.exporters.outcome import judge, sampled
+from clew.exporters.calls import Call, complexity, latency_ms, placed, tier
+from clew.exporters.outcome import OUTCOMES, Rule, judge, sampled
 from clew.exporters.pairing import Paired, Pairs, merged, pair
-from clew.exporters.schemas import arguments, inferred
+from clew.exporters.schemas import arguments, tools_of
 from clew.exporters.tally import Tally
 from clew.model import (
     JSON,
     File,
     Image,
     Message,
+    Position,
     SessionInfo,
     Text,
     Thinking,
@@ -32,46 +37,129 @@ from clew.model import (
     Usage,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 SCHEMA = "clew-traj/1"
 LOST = '{"status":"lost"}'
 """The content of a result that never came."""
 
+Verifier = Callable[[Row], "str | None"]
+"""Says of a row how it ended, or `None` when it does not know."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is known of a session beside its messages. `tools` are definitions as the agent gave
+    them to the model; `ends` says why the model stopped, by the place of a message; `subagents`
+    are the sessions that its calls began, with the call; `branch` is `head`, or `left` for a tip
+    that was rewound or undone, at `place`.
+    """
+
+    calls: Sequence[Call] = ()
+    tools: Sequence[JSON] = ()
+    ends: Mapping[Position, str] = {}
+    subagents: Sequence[tuple[str, str | None]] = ()
+    root: str | None = None
+    branch: str = "head"
+    place: Position | None = None
+    rules: Sequence[Rule] = ()
+    verifier: Verifier | None = None
+
+
+NOTHING = Known()
+CUT_SHORT = frozenset({"length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded"})
+"""What providers call the end of an answer that was longer than it may be."""
+
 
 def trajectory(
-    session: SessionInfo, segments: Sequence[Segment], beside: Sequence[Usage] = ()
+    session: SessionInfo,
+    segments: Sequence[Segment],
+    beside: Sequence[Usage] = (),
+    known: Known = NOTHING,
 ) -> Row:
     """The row of one session. `segments` hold its full history, oldest first; `beside` are the
-    model calls that no message stands for.
+    model calls that no message stands for, `known` what else is known. Raises `Invalid` for an
+    outcome that a rule or the verifier makes up.
     """
     history, starts = _joined(segments)
     pairs = pair(history)
-    tally = Tally(history, beside)
-    messages, firsts = _Writer(history, pairs, tally, starts).messages()
-    end = judge(history, pairs)
+    calls, others = placed(history, known.calls)
+    tally = Tally(_metered(history, calls), [*beside, *(c.usage for c in others if c.usage)])
+    messages, firsts = _Writer(history, pairs, tally, starts, known, calls).messages()
+    row = _row(session, history, known, pairs, tally, [*others, *calls.values()])
+    row |= {
+        "messages": messages,
+        "segments": _segments(segments, firsts, len(messages)),
+        "notes": _notes(pairs) | {"failed_calls": sum(c.error is not None for c in known.calls)},
+    }
+    if known.verifier is not None:
+        _verified(row, known.verifier)
+    return row
+
+
+def _metered(history: list[Message], calls: dict[int, Call]) -> list[Message]:
+    """The history, with the tokens of calls whose message tells none."""
+    if not any(call.usage for call in calls.values()):
+        return history
+    out = list(history)
+    for index, call in calls.items():
+        if call.usage is not None and out[index].usage is None:
+            out[index] = msgspec.structs.replace(out[index], usage=call.usage)
+    return out
+
+
+def _verified(row: Row, verifier: Verifier) -> None:
+    said = verifier(row)
+    if said is None:
+        return
+    if said not in OUTCOMES:
+        raise Invalid(f"the verifier says {said!r}: give one of {', '.join(OUTCOMES)}, or None")
+    name = getattr(verifier, "__name__", type(verifier).__name__)
+    row |= {"outcome": said, "outcome_rule": name, "outcome_source": "verifier"}
+
+
+def _row(
+    session: SessionInfo,
+    history: list[Message],
+    known: Known,
+    pairs: Pairs,
+    tally: Tally,
+    calls: list[Call],
+) -> Row:
+    """Everything but the messages, in the order in which the fields are written."""
+    calls.sort(key=lambda call: call.started_ms)
     times = [message.time_ms for message in history if message.time_ms > 0]
+    last_failed = calls[-1].started_ms if calls and calls[-1].error is not None else 0
+    end = judge(
+        history,
+        pairs,
+        failed_last=last_failed > max(times, default=0),
+        rules=known.rules,
+    )
     models = [_model(message) for message in history if sampled(message) and _model(message)]
+    models = [call.model for call in calls if call.model and call.error is None] or models
     providers = [message.usage.provider for message in history if message.usage]
+    providers += [call.provider for call in calls if call.provider]
+    tools, source = tools_of((one.call for one in pairs.calls), known.tools)
+    place = known.place if known.place is not None else session.head
     return {
         "schema": SCHEMA,
         "session_id": session.id,
-        "branch_id": None if session.head is None else str(session.head),
+        "branch_id": None if place is None else str(place),
+        "branch": known.branch,
+        "root_session_id": known.root or session.id,
         "title": session.title,
         "agent": session.agent,
         "forked_from": None if session.forked_from is None else str(session.forked_from),
         "spawned_by": session.spawned_by,
-        "messages": messages,
-        "segments": _segments(segments, firsts, len(messages)),
-        "tools": inferred(one.call for one in pairs.calls),
-        "tools_source": "inferred",
+        "subagents": [{"session_id": id, "call_id": call} for id, call in known.subagents],
+        "messages": [],
+        "segments": [],
+        "tools": tools,
+        "tools_source": source,
         "tool_calls": [_summary(one) for one in pairs.calls],
         "outcome": end.outcome,
         "outcome_rule": end.rule,
         "outcome_source": end.source,
-        "tier": None,
-        "complexity_score": None,
+        "tier": tier(calls),
+        "complexity_score": complexity(calls),
         "model_used": models[-1] if models else None,
         "provider_used": next((name for name in reversed(providers) if name), None),
         "tokens_in": tally.total("input"),
@@ -80,10 +168,11 @@ def trajectory(
         "tokens_cache_write": tally.total("cache_write"),
         "tokens_reasoning": tally.total("reasoning"),
         "cost_usd": tally.cost,
-        "latency_ms": None,
+        "latency_ms": latency_ms(calls),
         "started_at": iso(min(times, default=session.created_ms)),
         "ended_at": iso(max(times, default=session.updated_ms)),
-        "notes": _notes(pairs),
+        "split": None,
+        "notes": {},
         "redaction": None,
     }
 
@@ -109,8 +198,16 @@ class _Writer:
     """Writes the messages of a history, each call followed by its result."""
 
     def __init__(
-        self, history: list[Message], pairs: Pairs, tally: Tally, starts: list[int]
+        self,
+        history: list[Message],
+        pairs: Pairs,
+        tally: Tally,
+        starts: list[int],
+        known: Known,
+        calls: dict[int, Call],
     ) -> None:
+        self._ends = known.ends
+        self._calls = calls
         self._history = history
         self._pairs = pairs
         self._tally = tally
@@ -185,6 +282,8 @@ class _Writer:
             return "before-late-result"
         if any(arguments(one.call) is None for one in calls):
             return "invalid-arguments"
+        if self._end(message) in CUT_SHORT:
+            return "cut-short"
         return None if message.parts else "empty"
 
     def _result(self, one: Paired) -> None:
@@ -205,19 +304,33 @@ class _Writer:
             row["status"] = "late"
             self._waiting_until = max(self._waiting_until, one.answered)
 
+    def _end(self, message: Message) -> str | None:
+        """Why the model stopped; pieces of a message tell it last."""
+        if not self._ends:
+            return None
+        told = [self._ends[place] for place in message.at if place in self._ends]
+        return told[-1] if told else None
+
     def _telemetry(self, index: int, message: Message) -> Row:
         usage = self._tally.by_message.get(index)
+        call = self._calls.get(index, _UNKNOWN)
+        own = message.usage
         return {
-            "request_id": message.usage.key if message.usage else None,
-            "tier": None,
-            "complexity_score": None,
-            "model": _model(message),
-            "provider": message.usage.provider if message.usage else None,
+            "request_id": own.key if own else call.request_id,
+            "tier": call.tier,
+            "complexity_score": call.complexity,
+            "model": _model(message) or call.model,
+            "provider": (own.provider if own else None) or call.provider,
             "tokens_in": usage.input if usage else None,
             "tokens_out": usage.output if usage else None,
             "cached": usage.cache_read if usage else None,
-            "latency_ms": None,
+            "latency_ms": call.latency_ms,
+            "finish_reason": self._end(message),
+            "error": call.error,
         }
+
+
+_UNKNOWN = Call()
 
 
 def _reasoning(row: Row, message: Message) -> None:

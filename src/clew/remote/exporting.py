@@ -11,14 +11,42 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
 from clew import wire
 from clew.errors import Invalid, Unavailable
-from clew.exporters import files
-from clew.trajectories import Exported
+from clew.exporting import Exported, ExportOptions, Recipe, Selection
+from clew.exporting.targets import refuse_existing, take_name
+
+
+def asked(recipe: Recipe, options: ExportOptions) -> dict[str, Any]:
+    """An export as a query. Raises `Invalid` for what a server does not do for others."""
+    selection = recipe.selection
+    plain = Recipe(selection=selection, redaction=recipe.redaction)
+    alone = ExportOptions(overwrite=options.overwrite)
+    taken = Selection(
+        since=selection.since,
+        until=selection.until,
+        project=selection.project,
+        agent=selection.agent,
+        sessions=selection.sessions,
+        tiers=selection.tiers,
+    )
+    if recipe != plain or options != alone or selection != taken or len(selection.tiers) > 1:
+        raise Invalid(
+            "a server's ledger is exported in the native format, by window, project, agent, "
+            "session and tier: for more, run clew export on the server's machine"
+        )
+    return {
+        "since": selection.since,
+        "until": selection.until,
+        "agent": selection.agent,
+        "tier": selection.tiers[0] if selection.tiers else None,
+        "raw": recipe.redaction is None,
+        "summary": True,
+    }
 
 
 def save(
@@ -37,7 +65,7 @@ def save(
         with os.fdopen(handle, "wb") as stream:
             done = _into(stream, pieces, target)
             os.fsync(stream.fileno())
-        files._take_name(aside, target, overwrite)
+        take_name(aside, target, overwrite=overwrite)
     finally:
         with suppress(FileNotFoundError):
             aside.unlink()
@@ -48,7 +76,8 @@ def check(target: Path, *, overwrite: bool) -> None:
     """Raise `Invalid` for a path that no file can be written to; make the folders above it."""
     if target.is_dir():
         raise Invalid(f"{target} is a folder; name a file in it, for example {target}/out.jsonl")
-    files._refuse_existing(target, overwrite)
+    if not overwrite:
+        refuse_existing(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -32,12 +32,12 @@ from clew.stats import Stats, UsageRow, checked_group
 from clew.verify import Report
 
 if TYPE_CHECKING:
+    from clew.exporting import Exported, ExportOptions, Progress, Recipe
     from clew.frames import AnyFrame
     from clew.handoff import HandedOff
     from clew.remote.following import Stream
     from clew.restoring import Restored
     from clew.source import Imported
-    from clew.trajectories import Exported
 
 T = TypeVar("T")
 
@@ -281,36 +281,25 @@ class RemoteLedger(ledger.Ledger):
 
     def export(
         self,
+        recipe: Recipe | None = None,
         *,
         output: str | os.PathLike[str] | BinaryIO,
-        since: str | int | None = None,
-        until: str | int | None = None,
-        project: str | None = None,
-        agent: str | None = None,
-        sessions: Iterable[str] | None = None,
-        tier: str | None = None,
-        redact: bool = True,
-        overwrite: bool = False,
-        on_progress: Callable[[int, int], None] | None = None,
+        options: ExportOptions | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
     ) -> Exported:
         """See `Ledger.export`. The server redacts and scans before it sends, and tells no
         progress; a stream that breaks off raises `Unavailable`, and no file is left.
         """
-        chosen = None if sessions is None else [self.get(id).id for id in sessions]
+        from clew.exporting import ExportOptions, Recipe
+
+        recipe, options = recipe or Recipe(), options or ExportOptions()
         if isinstance(output, str | os.PathLike):
-            exporting.check(Path(output), overwrite=overwrite)
-        query = {
-            "since": since,
-            "until": until,
-            "project": self._asked(project),
-            "agent": agent,
-            "session": chosen,
-            "tier": tier,
-            "raw": not redact,
-            "summary": True,
-        }
+            exporting.check(Path(output), overwrite=options.overwrite)
+        query = exporting.asked(recipe, options)
+        query["project"] = self._asked(recipe.selection.project)
+        query["session"] = [self.get(id).id for id in recipe.selection.sessions] or None
         with self._client.stream("/trajectories", query) as pieces:
-            return exporting.save(pieces, output, overwrite=overwrite)
+            return exporting.save(pieces, output, overwrite=options.overwrite)
 
     # --- care ---
 

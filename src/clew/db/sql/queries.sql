@@ -187,6 +187,17 @@ order by h.updated_ms desc, h.session desc limit :limit;
 select key, project, id from session
 where cast(:project as bigint) is null or project = :project order by key;
 
+-- name: session_lineage
+-- Where every session comes from, and where its head stands.
+select s.key, s.id, s.forked_session, s.spawned_by, h.at_session, h.at_seq, s.agent, h.messages
+from session s join head h on h.session = s.key
+where (cast(:project as bigint) is null or s.project = :project) and s.status <> 'erased'
+order by s.key;
+
+-- name: session_labelled
+-- Sessions with a checkpoint of a name.
+select distinct session from checkpoint where label = :label and hidden_ms is null;
+
 -- name: session_sharers
 -- Other sessions of which a line, the head or a move lies on an entry of this one.
 select s.key, s.id, l.parent_seq, s.status from line l join session s on s.key = l.session
@@ -297,6 +308,12 @@ select chain from entry where project = :project and session = :session and seq 
 
 -- name: entry_time
 select time_ms from entry where project = :project and session = :session and seq = :seq;
+
+-- name: entry_by_time
+-- The newest entry of a session at a time.
+select seq, time_ms from entry
+where project = :project and session = :session and time_ms <= :time_ms
+order by seq desc limit 1;
 
 -- name: entry_turn
 select turn from entry where project = :project and session = :session and seq = :seq;
@@ -447,6 +464,9 @@ update span set name = :name, finish_sequence = :finish_sequence, status = :stat
     cache_write = :cache_write, reasoning = :reasoning, first_token_us = :first_token_us,
     cost = :cost, status_code = :status_code, response_id = :response_id
 where session = :session and sequence = :sequence;
+
+-- name: span_any
+select 1 from span where session = :session limit 1;
 
 -- name: span_between
 select 1 from span where project = :project and id >= :low and id < :high limit 1;

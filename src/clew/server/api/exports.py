@@ -14,14 +14,12 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, BinaryIO, cast
 
-import msgspec
-
 from clew import wire
 from clew.access import Scope
 from clew.errors import NotFound
+from clew.exporting import Recipe, Redaction, Selection, handed_out
 from clew.server.answer import Answer, Stream
 from clew.server.call import Call
-from clew.trajectories import handed_out
 
 JSON_LINES = b"application/jsonl"
 PIECE_BYTES = 64 * 1024
@@ -37,19 +35,18 @@ async def trajectories(call: Call) -> Stream:
     export = call.ledger.sync.export
 
     def run(output: BinaryIO) -> None:
-        done = export(
-            output=output,
+        selection = Selection(
             since=query.since,
             until=query.until,
             project=query.project,
             agent=query.agent,
-            sessions=query.session or None,
-            tier=query.tier,
-            redact=not query.raw,
+            sessions=tuple(query.session),
+            tiers=(query.tier,) if query.tier else (),
         )
+        recipe = Recipe(selection=selection, redaction=None if query.raw else Redaction())
+        done = export(recipe, output=output)
         if query.summary:
-            told = msgspec.structs.asdict(done)
-            del told["path"]
+            told = {name: getattr(done, name) for name in wire.ExportSummary.__struct_fields__}
             output.write(wire.encode({"exported": told}) + b"\n")
 
     return await stream(run, JSON_LINES)

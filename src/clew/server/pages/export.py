@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from clew import previewing, trajectories
+from clew import exporting, previewing
 from clew.access import Scope
 from clew.clean import plain
 from clew.errors import Invalid, NotFound, RedactionFailed
@@ -57,7 +57,7 @@ async def shown(call: Call) -> Answer:
         reads=_reads(call),
         raw_allowed=_may(call, Scope.EXPORT_RAW),
         count=len(chosen),
-        rows=sum(trajectories.speaks(info) for info in chosen),
+        rows=sum(exporting.speaks(info) for info in chosen),
         branches=any(info.forked_from for info in chosen),
         messages=sum(info.messages for info in chosen),
         listed=newest[:LISTED],
@@ -96,14 +96,14 @@ async def _chosen(call: Call) -> tuple[str, list[SessionInfo]]:
 
 
 def _select(ledger: Ledger, query: Query) -> dict[int, SessionInfo]:
-    return trajectories.chosen(
-        ledger,
-        query.since or None,
-        query.until or None,
-        query.project or None,
-        query.agent or None,
-        query.session or None,
+    selection = exporting.Selection(
+        since=query.since or None,
+        until=query.until or None,
+        project=query.project or None,
+        agent=query.agent or None,
+        sessions=tuple(query.session),
     )
+    return exporting.chosen(ledger, selection)
 
 
 def _look(ledger: Ledger, query: Query) -> previewing.Preview:

@@ -1,0 +1,100 @@
+"""The folder beside the target in which an export is made: parts, and what each of them gave.
+
+It is for its owner alone: until an export is done it holds the secrets that were found, so that
+they can be replaced in every part. A part counts once its record stands beside it, so an export
+that was broken off goes on behind the last record.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Final, TypeVar
+
+import msgspec
+
+from clew.errors import Invalid
+
+T = TypeVar("T")
+_MODE: Final = 0o700
+
+
+class Folder:
+    """One export's folder of parts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make it where it is not there, and keep others from it. Raises `Invalid` when another
+        export is at work in it. At the end it is gone if it is empty.
+        """
+        try:
+            self.path.mkdir(mode=_MODE, exist_ok=True)
+            handle = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise Invalid(f"{self.path} cannot be made: {error.strerror}") from error
+        try:
+            self._lock(handle)
+            yield
+        finally:
+            with suppress(OSError):
+                self.path.rmdir()
+            os.close(handle)
+
+    def _lock(self, handle: int) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Invalid(
+                f"another export is writing there (it works in {self.path}): wait for it, or "
+                "choose another name"
+            ) from None
+
+    def empty(self) -> None:
+        """Take away all that is in it."""
+        for one in self.path.iterdir():
+            if one.is_dir() and not one.is_symlink():
+                shutil.rmtree(one)
+            else:
+                one.unlink()
+
+    def part(self, number: int, split: str, stage: str) -> Path:
+        """The file of a unit's rows: `stage` is `first` or `last`."""
+        return self.path / f"{number:06d}.{split or '-'}.{stage}"
+
+    def keep(self, name: str, value: Any) -> None:
+        """Write a record, whole or not at all."""
+        aside = self.path / f".{name}.{os.getpid()}"
+        with private(aside) as stream:
+            stream.write(msgspec.msgpack.encode(value))
+        aside.replace(self.path / name)
+
+    def kept(self, name: str, kind: type[T]) -> T | None:
+        """A record; `None` where there is none (or one of another version of Clew)."""
+        try:
+            return msgspec.msgpack.decode((self.path / name).read_bytes(), type=kind)
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError:
+            return None
+
+
+def private(path: Path) -> IO[bytes]:
+    """A new file for its owner alone; one of a run that was broken off is replaced."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    return os.fdopen(handle, "wb")
+
+
+def lines(paths: Iterator[Path]) -> Iterator[bytes]:
+    """The lines of some files, one after the other."""
+    for path in paths:
+        with path.open("rb") as stream:
+            yield from stream

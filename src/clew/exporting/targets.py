@@ -1,0 +1,119 @@
+"""Where an export goes: one file, a file for each split, a folder of files, or a stream.
+
+What is written takes its name only when everything is on disk and was looked at. Nothing that is
+there is ever replaced unless that was asked for, and a folder only where it is an export's own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from clew.errors import Invalid
+
+if TYPE_CHECKING:
+    from clew.exporters.formats import Format
+
+MANIFEST: Final = ".manifest.json"
+"""What stands behind the target's name in that of its manifest."""
+_ALONE: Final = {"markdown": ".md", "html": ".html"}
+"""Formats of which one session may be a file of its own, and how such a file is called."""
+
+
+class Target:
+    """A path that an export is written to. `kind` is `lines`, `table`, `folder` (a file for each
+    row) or `single` (one row, one file). Raises `Invalid` for a path that cannot be taken.
+    """
+
+    def __init__(self, path: Path, shape: Format, *, overwrite: bool) -> None:
+        self.path = Path(os.path.abspath(path))  # noqa: PTH100 - a link stays a link
+        self._overwrite = overwrite
+        self.kind = _kind(self.path, shape)
+        self.manifest = self.path.with_name(self.path.name + MANIFEST)
+        if self.kind != "folder" and self.path.is_dir():
+            raise Invalid(f"{path} is a folder; name a file in it, for example {path}/out.jsonl")
+
+    def prepare(self, splits: list[str]) -> None:
+        """Make the folders above it. Raises `Invalid` where something stands already."""
+        for split in splits or [""]:
+            self._refuse(self.named(split))
+        self._refuse(self.manifest)
+        folder = self.path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Invalid(f"the folder {folder} cannot be made: {error.strerror}") from error
+
+    def named(self, split: str) -> Path:
+        """Where a split goes: `train` of `out.jsonl` to `out.train.jsonl`, of a folder to
+        `out/train`.
+        """
+        if not split:
+            return self.path
+        if self.kind == "folder":
+            return self.path / split
+        return self.path.with_name(f"{self.path.stem}.{split}{self.path.suffix}")
+
+    def _refuse(self, path: Path) -> None:
+        if not os.path.lexists(path):
+            return
+        if not self._overwrite:
+            raise Invalid(f"{path} exists; choose another name or allow overwriting")
+        if path.is_dir() and any(path.iterdir()) and not self.manifest.is_file():
+            raise Invalid(f"{path} is a folder that no export made: it is not replaced")
+
+    def take(self, aside: Path, path: Path) -> None:
+        """Give what was written beside the target its name."""
+        if path.parent != self.path.parent:
+            path.parent.mkdir(exist_ok=True)
+        self._refuse(path)
+        if aside.is_dir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            aside.replace(path)
+        else:
+            take_name(aside, path, overwrite=self._overwrite)
+        sync_folder(path.parent)
+
+
+def _kind(path: Path, shape: Format) -> str:
+    if shape.table is not None:
+        return "table"
+    if shape.file is None:
+        return "lines"
+    if path.suffix and path.suffix == _ALONE.get(shape.name):
+        return "single"
+    return "lines" if shape.lines and path.suffix in (".jsonl", ".json") else "folder"
+
+
+def take_name(aside: Path, target: Path, *, overwrite: bool) -> None:
+    """Rename a file. Raises `Invalid` when the name is taken meanwhile, unless `overwrite`."""
+    if overwrite:
+        aside.replace(target)
+        return
+    try:
+        # A link refuses to replace a file that somebody made in the meantime.
+        os.link(aside, target)
+    except FileExistsError:
+        refuse_existing(target)
+    except OSError:
+        # A file system without hard links: look once more, then rename.
+        refuse_existing(target)
+        aside.replace(target)
+
+
+def refuse_existing(target: Path) -> None:
+    """Raises `Invalid` where something has this name."""
+    if os.path.lexists(target):
+        raise Invalid(f"{target} exists; choose another name or allow overwriting")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,359 @@
+"""The work on one unit, in two passes over its rows.
+
+The first makes rows: read, redacted, shaped, said in the format, checked, written. The second
+looks at every line that was written, with what all units together have learned: a secret that
+was found in one session is replaced in all others. Both give the same bytes whoever runs them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clew.errors import RedactionFailed
+from clew.exporters.base import Row, Unfit, line
+from clew.exporters.shaping import duplicates, shape
+from clew.exporters.trajectory import Known
+from clew.exporting import rows
+from clew.exporting.folder import Folder, private
+from clew.exporting.plan import Piece, Unit
+from clew.exporting.recipe import Recipe
+from clew.exporting.selection import refused
+from clew.model import Position
+from clew.redaction.engine import Learned, Redactor
+from clew.redaction.policy import Action
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from clew.db import Database, Tx
+
+UNION = "union"
+NO_MESSAGES = "no messages"
+_FINDINGS_SHOWN_MAX = 5
+
+
+class Part(msgspec.Struct, array_like=True):
+    """A file of rows: how many, how long, and of which session of the unit each row is."""
+
+    split: str
+    rows: int = 0
+    bytes: int = 0
+    owners: list[int] = []
+
+
+class Made(msgspec.Struct):
+    """What a pass over a unit gave. Counts are of rows, but `dropped` counts what gave none, by
+    reason. `signatures` tell sessions that are alike; `review` are those that a policy wants looked
+    at.
+    """
+
+    number: int
+    sessions: int = 0
+    parts: list[Part] = []
+    dropped: dict[str, int] = {}
+    redactions: dict[str, int] = {}
+    facts: dict[str, dict[str, int]] = {}
+    signatures: list[tuple[int, bytes]] = []
+    review: list[str] = []
+    learned: tuple[list[tuple[str, str]], list[bytes]] = ([], [])
+
+
+class Union(msgspec.Struct):
+    """What all units learned, and the sessions of each that are left out after all."""
+
+    learned: tuple[list[tuple[str, str]], list[bytes]]
+    left_out: dict[int, list[int]]
+
+
+def first(database: Database, unit: Unit, recipe: Recipe, folder: Folder) -> Made:
+    """Make the rows of a unit. Does nothing when they are there."""
+    name = f"{unit.number:06d}.first"
+    known = folder.kept(name, Made)
+    if known is not None:
+        return known
+    made = _First(unit, recipe, folder).run(database)
+    folder.keep(name, made)
+    return made
+
+
+class _First:
+    def __init__(self, unit: Unit, recipe: Recipe, folder: Folder) -> None:
+        self._unit = unit
+        self._recipe = recipe
+        self._folder = folder
+        self._redactor = _redactor(recipe)
+        self._dropped: Counter[str] = Counter()
+        self._facts: dict[str, Counter[str]] = {}
+        self._parts: dict[str, tuple[Part, IO[bytes]]] = {}
+        self._made = Made(unit.number, unit.sessions)
+        self._owner = -1
+        self._review: list[str] = []
+        self._signatures: list[tuple[int, bytes]] = []
+
+    def run(self, database: Database) -> Made:
+        try:
+            with database.read() as tx:
+                for family in self._unit.families:
+                    self._family(tx, family)
+        finally:
+            for _, stream in self._parts.values():
+                stream.close()
+        made = self._made
+        made.parts = [part for part, _ in self._parts.values()]
+        made.dropped = dict(self._dropped)
+        made.facts = {name: dict(counts) for name, counts in self._facts.items()}
+        made.signatures, made.review = self._signatures, self._review
+        if self._redactor is not None:
+            made.redactions = self._redactor.counts
+            learned = self._redactor.learned_state()
+            made.learned = (sorted(learned.values), sorted(learned.issued))
+        return made
+
+    def _family(self, tx: Tx, family: Sequence[Piece]) -> None:
+        """The rows of sessions with one root. Only where they are needed together are they held
+        together.
+        """
+        pairs = self._recipe.shape.family
+        if pairs is None and len(family) == 1:
+            self._rows(self._native(tx, family))
+            return
+        natives = list(self._native(tx, family))
+        if pairs is None:
+            shared = self._recipe.train_shared
+            self._rows(natives if shared else duplicates.trained_once(natives, self._unfit))
+            return
+        for row in pairs(natives):
+            if isinstance(row, Unfit):
+                self._unfit(row)
+            else:
+                self._write(row, natives[0]["split"] or "")
+
+    def _native(self, tx: Tx, family: Sequence[Piece]) -> Iterator[Row]:
+        for piece in family:
+            self._owner += 1
+            row = rows.row_at(tx, piece.key, piece.place, self._known(tx, piece))
+            reason = self._why_not(row)
+            if reason is not None:
+                self._dropped[reason] += 1
+                continue
+            clean = self._redacted(row)
+            if clean is None:
+                continue
+            clean["split"] = piece.split or None
+            clean["_owner"] = self._owner
+            if self._recipe.near is not None:
+                self._signatures.append((self._owner, duplicates.signature(clean)))
+            self._count(clean)
+            yield clean
+
+    def _known(self, tx: Tx, piece: Piece) -> Known:
+        session = tx.one("session_by_key", session=piece.at[0])
+        return Known(
+            subagents=piece.subagents,
+            root=piece.root,
+            branch=piece.branch,
+            place=Position(session[2], piece.at[1]) if session else None,
+            rules=self._recipe.outcome_rules,
+            verifier=self._recipe.verifier,
+        )
+
+    def _why_not(self, row: Row) -> str | None:
+        return refused(row, self._recipe.selection) if row["messages"] else NO_MESSAGES
+
+    def _redacted(self, row: Row) -> Row | None:
+        """The row without what is nobody's business; `None` where a policy leaves it out."""
+        redactor = self._redactor
+        if redactor is None:
+            return row
+        done = redactor.redact_row({key: row[key] for key in row if key != "redaction"})
+        clean: Row = done.value
+        if done.action is Action.BLOCK:
+            rule = min(rule for rule in done.rules if redactor.action([rule]) is Action.BLOCK)
+            self._dropped[f"blocked: {rule}"] += 1
+            return None
+        if done.action is Action.REVIEW:
+            self._review.append(str(clean["session_id"]))
+        clean["redaction"] = {"ruleset": redactor.ruleset, "n": done.rules.total()}
+        return clean
+
+    def _count(self, row: Row) -> None:
+        for name, value in (
+            ("outcomes", row["outcome"]),
+            ("tiers", row["tier"]),
+            ("models", row["model_used"]),
+            ("agents", row["agent"]),
+        ):
+            self._facts.setdefault(name, Counter())[str(value or "unknown")] += 1
+
+    def _rows(self, natives: Iterable[Row]) -> None:
+        for native in natives:
+            owner = native.pop("_owner")
+            split = native["split"] or ""
+            recipe = self._recipe
+            for shaped in shape(native, recipe.shaping, recipe.summarise, self._unfit):
+                try:
+                    row = shaped if recipe.shape.each is None else recipe.shape.each(shaped)
+                except Unfit as error:
+                    self._unfit(error)
+                else:
+                    self._write(row, split, owner)
+
+    def _unfit(self, error: Unfit) -> None:
+        self._dropped[error.reason] += 1
+
+    def _write(self, row: Row, split: str, owner: int = -1) -> None:
+        check = self._recipe.shape.check
+        problems = check(row) if check is not None else []
+        if problems:
+            self._dropped[f"not valid: {problems[0].rule}"] += 1
+            return
+        part, stream = self._part(split)
+        data = line(row)
+        stream.write(data)
+        part.rows += 1
+        part.bytes += len(data)
+        part.owners.append(owner)
+
+    def _part(self, split: str) -> tuple[Part, IO[bytes]]:
+        if split not in self._parts:
+            file = private(self._folder.part(self._unit.number, split, "first"))
+            self._parts[split] = (Part(split, owners=[]), file)
+        return self._parts[split]
+
+
+# --- the second pass -----------------------------------------------------------------------
+
+
+def second(made: Made, recipe: Recipe, folder: Folder) -> Made:
+    """Look at every line of a unit again, with what all of them learned. Raises
+    `RedactionFailed` when a line that was mended still holds something.
+    """
+    name = f"{made.number:06d}.last"
+    known = folder.kept(name, Made)
+    if known is not None:
+        return known
+    union = _union(folder)
+    redactor = _redactor(recipe)
+    if redactor is not None:
+        redactor.learn(_learned(union.learned))
+    left_out = frozenset(union.left_out.get(made.number, ()))
+    done = Made(made.number, made.sessions)
+    done.parts = [_again(part, made.number, redactor, left_out, folder) for part in made.parts]
+    done.redactions = redactor.counts if redactor is not None else {}
+    done.dropped = {"much like another": len(left_out)} if left_out else {}
+    folder.keep(name, done)
+    for part in made.parts:
+        folder.part(made.number, part.split, "first").unlink()
+    return done
+
+
+def _again(
+    part: Part, number: int, redactor: Redactor | None, left_out: frozenset[int], folder: Folder
+) -> Part:
+    source, target = (folder.part(number, part.split, stage) for stage in ("first", "last"))
+    done = Part(part.split, owners=[])
+    mended: list[tuple[int, int]] = []
+    with source.open("rb") as old, private(target) as new:
+        for owner, data in zip(part.owners, old, strict=True):
+            if owner in left_out:
+                continue
+            if redactor is not None and redactor.suspects(data):
+                fresh = _mended(redactor, data)
+                if fresh != data:
+                    mended.append((done.bytes, len(fresh)))
+                    data = fresh  # noqa: PLW2901 - what is written is the line as it is now
+            new.write(data)
+            done.rows += 1
+            done.bytes += len(data)
+    if redactor is not None and mended:
+        _scan(redactor, target, mended)
+    return done
+
+
+def _mended(redactor: Redactor, data: bytes) -> bytes:
+    row: Any = msgspec.json.decode(data)
+    if not redactor.scan(row):
+        return data
+    told = row.get("redaction") if isinstance(row, dict) else None
+    done = redactor.redact_row(row)
+    clean: Any = done.value
+    if isinstance(told, dict) and done.rules:
+        clean["redaction"] = {**told, "n": told["n"] + done.rules.total()}
+    return line(clean)
+
+
+def _scan(redactor: Redactor, path: Path, places: Sequence[tuple[int, int]]) -> None:
+    """Read back the lines that were written anew: the others were read when they were looked at."""
+    with path.open("rb") as stream:
+        for start, length in places:
+            stream.seek(start)
+            refuse(redactor, msgspec.json.decode(stream.read(length)), f"at byte {start}")
+
+
+def refuse(redactor: Redactor, value: Any, where: str) -> None:
+    """Raise `RedactionFailed` when something is still found in a value that was written."""
+    found = redactor.scan(value)
+    if found:
+        shown = "; ".join(str(one) for one in found[:_FINDINGS_SHOWN_MAX])
+        raise RedactionFailed(
+            f"the scan of the written export found {len(found)} secrets {where} ({shown}); "
+            "nothing was exported. Leave that session out, or report the rule"
+        )
+
+
+def united(parts: Sequence[Made]) -> Learned:
+    """What all units learned."""
+    learned = [_learned(made.learned) for made in parts]
+    return Learned(
+        frozenset().union(*(one.values for one in learned)),
+        frozenset().union(*(one.issued for one in learned)),
+    )
+
+
+def told(learned: Learned) -> tuple[list[tuple[str, str]], list[bytes]]:
+    """The same in an order, for a record."""
+    return sorted(learned.values), sorted(learned.issued)
+
+
+def _learned(told: tuple[list[tuple[str, str]], list[bytes]]) -> Learned:
+    values, issued = told
+    return Learned(frozenset(tuple(value) for value in values), frozenset(issued))
+
+
+def _union(folder: Folder) -> Union:
+    """The same for all units, so it is read once for all that a process does."""
+    try:
+        stat = (folder.path / UNION).stat()
+    except FileNotFoundError:
+        text = f"{folder.path} lacks what the first pass learned: export again"
+        raise RedactionFailed(text) from None
+    return _read_union(folder.path, stat.st_ino, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read_union(path: Path, inode: int, time_ns: int) -> Union:
+    found = Folder(path).kept(UNION, Union)
+    if found is None:
+        raise RedactionFailed(f"{path} holds another version's leavings: export again")
+    return found
+
+
+_READY: list[tuple[Recipe, Redactor]] = []
+"""The rules of the newest work are ready for its next unit, with nothing learned."""
+
+
+def _redactor(recipe: Recipe) -> Redactor | None:
+    if recipe.redaction is None:
+        return None
+    if not _READY or _READY[0][0] is not recipe:
+        ready = recipe.redactor()
+        if ready is None:
+            return None
+        _READY[:] = [(recipe, ready)]
+    return _READY[0][1].fresh()
