@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from clew.errors import Invalid
 from clew.exporters.base import Row, Unfit
-from clew.exporters.shaping.figures import assembled
+from clew.exporters.shaping.figures import Assembly
 from clew.exporters.shaping.pieces import Piece, as_context
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def trained_once(
         elif all(old is new for old, new in zip(row["messages"], messages, strict=True)):
             yield row
         else:
-            yield assembled(row, Piece(messages, {}, cut=True), first=True)
+            yield Assembly(row).row(Piece(messages, {}, cut=True))
 
 
 def _repeated(message: Row) -> Row:

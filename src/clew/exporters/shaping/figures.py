@@ -24,30 +24,38 @@ _OF_THE_SESSION = ("tokens_cache_write", "tokens_reasoning", "cost_usd")
 _NOTES_OF_THE_SESSION = ("orphan_results", "duplicate_results", "renamed_calls")
 
 
-def assembled(row: Row, piece: Piece, *, first: bool) -> Row:
-    """A native row of a piece. `first` tells that it is the first of the session's: it carries
-    the notes that belong to no message.
+class Assembly:
+    """Makes native rows of the pieces of one. The first carries the notes that belong to no
+    message.
     """
-    messages = [_numbered(message, index) for index, message in enumerate(piece.messages)]
-    calls = {call["id"] for message in messages for call in message.get("tool_calls") or ()}
-    out = {**row, "messages": messages, **piece.labels}
-    out["segments"] = _segments(row["segments"], messages, piece)
-    notes = dict(row["notes"])
-    if len(calls) != len(row["tool_calls"]):
-        out["tool_calls"] = [call for call in row["tool_calls"] if call["id"] in calls]
-        notes |= _counted(messages)
-        if "subagents" in row:
-            out["subagents"] = [
-                one for one in row["subagents"] if one["call_id"] is None or one["call_id"] in calls
-            ]
-    if piece.cut:
-        out |= _figures([message for message in messages if not message.get("context")])
-        if not first:
-            notes |= dict.fromkeys(_NOTES_OF_THE_SESSION, 0)
-    for name, number in piece.notes.items():
-        notes[name] = notes.get(name, 0) + number
-    out["notes"] = notes
-    return out
+
+    def __init__(self, row: Row) -> None:
+        self._row = row
+        self._calls = {call["id"]: call for call in row["tool_calls"]}
+        self._first = True
+
+    def row(self, piece: Piece) -> Row:
+        """The row of a piece."""
+        messages = [_numbered(message, index) for index, message in enumerate(piece.messages)]
+        out = {**self._row, "messages": messages, **piece.labels}
+        out["segments"] = _segments(self._row["segments"], messages, piece)
+        notes = dict(self._row["notes"])
+        calls = [call["id"] for message in messages for call in message.get("tool_calls") or ()]
+        if len(calls) != len(self._calls):
+            out["tool_calls"] = [self._calls[id] for id in calls]
+            notes |= _counted(messages)
+            if "subagents" in out:
+                known = {None, *calls}
+                out["subagents"] = [one for one in out["subagents"] if one["call_id"] in known]
+        if piece.cut:
+            out |= _figures([message for message in messages if not message.get("context")])
+            if not self._first:
+                notes |= dict.fromkeys(_NOTES_OF_THE_SESSION, 0)
+        for name, number in piece.notes.items():
+            notes[name] = notes.get(name, 0) + number
+        out["notes"] = notes
+        self._first = False
+        return out
 
 
 def _numbered(message: Row, index: int) -> Row:
@@ -56,18 +64,16 @@ def _numbered(message: Row, index: int) -> Row:
 
 
 def _segments(segments: Sequence[Row], messages: Sequence[Row], piece: Piece) -> list[Row]:
-    """The segments of which there are messages, and those between; of a whole row, all."""
-    last = max((message["segment"] for message in messages), default=0)
-    wanted = [
-        one
-        for one in segments
-        if not piece.cut
-        or (
-            one["segment"] == piece.labels["segment"]
-            if "segment" in piece.labels
-            else one["segment"] <= last
-        )
-    ]
+    """Where the segments are: all of a whole row, one of a row for a segment, otherwise those up
+    to the last message.
+    """
+    if "segment" in piece.labels:
+        wanted = [one for one in segments if one["segment"] == piece.labels["segment"]]
+    elif piece.cut:
+        last = max((message["segment"] for message in messages), default=0)
+        wanted = [one for one in segments if one["segment"] <= last]
+    else:
+        wanted = list(segments)
     out = []
     first = 0
     for one in wanted:

@@ -67,21 +67,19 @@ def _seen(before: Sequence[Row], own: Sequence[Row], cut: Row) -> list[Row]:
     """What a model saw of a history and of the segment that follows on it."""
     system = next((n for n, each in enumerate(before) if each["role"] != "system"), len(before))
     kept = before[_kept_from(before, cut["compaction"], system) :]
-    summaries = next((n for n, each in enumerate(own) if not _summary(each)), len(own))
+    summaries = next((n for n, each in enumerate(own) if not _overlay(each)), len(own))
     lead, rest = (
         [changed(as_context(message, KEPT), segment=cut["segment"]) for message in some]
-        for some in (before[:system], [each for each in kept if not _replaced(each)])
+        for some in (before[:system], [each for each in kept if not _overlay(each)])
     )
     return [*lead, *own[:summaries], *rest, *own[summaries:]]
 
 
-def _summary(message: Row) -> bool:
-    return message.get("kind") == "compaction"
-
-
-def _replaced(message: Row) -> bool:
-    """An earlier overlay's own summary: a later one takes its place. No entry says it."""
-    return _summary(message) and not message.get("at")
+def _overlay(message: Row) -> bool:
+    """A compaction's own summary: it comes first, and a later one takes its place. One that an
+    agent wrote as a message has entries and stands where it was said.
+    """
+    return message.get("kind") == "compaction" and not message.get("at")
 
 
 def _kept_from(before: Sequence[Row], compaction: Row | None, system: int) -> int:
@@ -94,18 +92,23 @@ def _kept_from(before: Sequence[Row], compaction: Row | None, system: int) -> in
     if compaction is None:
         return len(before)
     session, seq = _place(compaction["first_kept"])
-    passed = False
-    for index, message in enumerate(before):
+    found, later = None, len(before)
+    for index in range(len(before) - 1, -1, -1):
+        message = before[index]
         if message["role"] == "tool" or not message.get("at"):
             continue
         numbers = [number for id, number in map(_place, message["at"]) if id == session]
-        # Behind the session's part of the path everything was kept, up to the compaction.
-        if passed and not numbers:
-            return max(index, system)
         if numbers and max(numbers) >= seq:
-            return max(index, system)
-        passed = passed or bool(numbers)
-    return len(before)
+            found = index
+        elif found is not None:
+            break
+        elif numbers:
+            # The place is behind the last message of its session: what branched off was kept.
+            found = later
+            break
+        else:
+            later = index
+    return len(before) if found is None else max(found, system)
 
 
 def _place(position: JSON) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clew.exporters.base import Row, Unfit
 from clew.exporters.shaping.budget import Counter, Summarise, fit, shorten
-from clew.exporters.shaping.figures import assembled
+from clew.exporters.shaping.figures import Assembly
 from clew.exporters.shaping.messages import parallel, select, serialise, without_reasoning
 from clew.exporters.shaping.pieces import Piece, explode, split
 
@@ -37,19 +37,18 @@ def shape(
         return
     unfit: list[Unfit] = []
     report = on_unfit or unfit.append
-    count = Counter()
-    made = 0
+    count, assembly = Counter(), Assembly(row)
+    found = False
     try:
         for piece in _pieces(row, shaping):
+            found = True
             try:
                 _fitted(row, piece, shaping, summarise, count)
             except Unfit as error:
                 report(error)
-                made += 1
-                continue
-            yield assembled(row, piece, first=made == 0)
-            made += 1
-        if not made:
+            else:
+                yield assembly.row(piece)
+        if not found:
             report(Unfit("nothing to train"))
     except Unfit as error:
         report(error)
