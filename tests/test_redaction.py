@@ -48,6 +48,7 @@ H = body(100, "hex")
 U = body(60, "upper")
 JWT_HEAD = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').decode().rstrip("=")
 JWT_BODY = base64.urlsafe_b64encode(b'{"sub":"1234567890","name":"Jo"}').decode().rstrip("=")
+DISCORD_USER = base64.b64encode(b"198622483471925248").decode()
 PEM_BODY = "\n".join(body(64, salt=str(n)) for n in range(6))
 
 
@@ -126,7 +127,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
     "mailchimp": (H[:32] + "-us12",),
     "sendgrid": ("SG." + B[:22] + "." + B[:43],),
     "telegram-bot": ("123456789:AA" + B[:33],),
-    "discord-bot": ("M" + B[:23] + "." + B[:6] + "." + B[:38],),
+    "discord-bot": (DISCORD_USER + "." + B[:6] + "." + B[:38],),
     "airtable": ("pat" + B[:14] + "." + H[:64],),
     "terraform": (B[:14] + ".atlasv1." + B[:67],),
     "azure-openai": (B[:52] + "JQQJ99" + U[:8] + "AC" + U[:16],),
@@ -436,12 +437,14 @@ def test_a_value_found_once_goes_everywhere_in_the_row() -> None:
     assert len(set(MARKER.findall(json.dumps(out)))) == 1
 
 
-def test_observing_first_reaches_earlier_rows() -> None:
+def test_what_others_learned_reaches_earlier_rows() -> None:
     rows = ["plain q8Zx71bbTr here, by annlee", "API_KEY=q8Zx71bbTr /home/annlee/x"]
-    redactor = fresh()
-    for row in rows:
-        redactor.observe(row)
-    assert redactor.report.total == 0
+    first = fresh()
+    assert first.redact(rows[0]) == rows[0]
+    first.redact(rows[1])
+    redactor = first.fresh()
+    assert redactor.redact(rows[0]) == rows[0]
+    redactor.learn(first.learned_state())
     assert "q8Zx71bbTr" not in redactor.redact(rows[0])
     assert "annlee" not in redactor.redact(rows[0])
 

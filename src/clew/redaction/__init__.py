@@ -4,7 +4,7 @@
 second look at what was written. Pure: no files, no network.
 """
 
-from clew.redaction.engine import Redactor
+from clew.redaction.engine import Detector, Learned, Redacted, Redactor
 from clew.redaction.preview import Piece, Replacement, replacements
 from clew.redaction.report import Finding, Report
 from clew.redaction.rules import RULES, SECRET_RULES, Rule, ruleset
@@ -12,8 +12,11 @@ from clew.redaction.rules import RULES, SECRET_RULES, Rule, ruleset
 __all__ = [
     "RULES",
     "SECRET_RULES",
+    "Detector",
     "Finding",
+    "Learned",
     "Piece",
+    "Redacted",
     "Redactor",
     "Replacement",
     "Report",

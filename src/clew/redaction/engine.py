@@ -3,28 +3,42 @@
 Rules, then every value that was found or named anywhere, are replaced until nothing more is
 found: what `redact` returns, `scan` finds clean, and redacting it again changes nothing. A
 secret found once is replaced everywhere from then on. What was written before it was found
-needs a second pass over the output (`learned` tells; `clew.exporters.files` makes it), or a
-first pass with `observe`. Memory holds the distinct values found, up to a limit, and no text.
+needs a second pass over the output, with what all parts of it learned (`learned_state`,
+`learn`). Memory holds the distinct values found, up to a limit, and no text.
+
+What a value becomes depends on the key, the rules, the policy, what is known and named, what was
+learned, and the values that this `Redactor` was given before: on nothing else, neither on the
+engine nor on other processes.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from clew.errors import RedactionFailed
-from clew.redaction.find import Finder, Found, leaf, union
-from clew.redaction.judge import Strength, strength, worth_spreading
+import msgspec
+
+from clew.errors import Invalid, RedactionFailed
+from clew.redaction.batch import Collector, Keys, Run
+from clew.redaction.find import Found, finder, leaf, telling, union
+from clew.redaction.judge import Strength, worth_spreading
 from clew.redaction.literals import USER_CHARACTERS_MIN, Literals
+from clew.redaction.policy import Action, Policy, strictest
 from clew.redaction.pseudonyms import MARKER, Pseudonyms, escaped, markers
 from clew.redaction.report import Finding, Report
-from clew.redaction.rules import RULES, SECRET, USER, Rule, ruleset
+from clew.redaction.rules import ENGINE_RULES, RULES, SECRET, TYPES, USER, Rule, ruleset
 from clew.redaction.walk import Walker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from clew.model import JSON
+
+Detector = Callable[[str], Iterable[tuple[int, int, str]]]
+"""A finder of one's own: from a text to `(start, end, type)`, in characters. It must find the same
+in the same text each time."""
 
 ROUNDS_MAX = 20
 """Replacing may bring something new to light; it never takes more than a few rounds."""
@@ -34,41 +48,103 @@ _SHORT_CHARACTERS_MAX = 200
 """Keys, roles, names and paths come again and again; what became of them is remembered."""
 _EDGES = {"home-slug"}
 """Rules whose find may be only a part of the value: not replaced elsewhere."""
+SEEN_BEFORE = "seen-before"
+"""The rule of a value that another rule found elsewhere."""
+DETECTED = "detected"
+"""The rule of what an extra detector finds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a `Redactor` knows beyond what it was made with, to be given to another one of the
+    same key: found values with their types, and the placeholders that it gave out.
+    """
+
+    values: frozenset[tuple[str, str]] = frozenset()
+    issued: frozenset[bytes] = frozenset()
+
+    def __or__(self, other: Learned) -> Learned:
+        """What either knows."""
+        return Learned(self.values | other.values, self.issued | other.issued)
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A redacted value, what was found in it by rule, and the strictest action that a policy has
+    for any of it (`redact` when nothing was found).
+    """
+
+    value: JSON
+    rules: Counter[str]
+    action: Action
 
 
 class Redactor:
     """Replaces secrets and personal data by stable placeholders under one key.
 
-    `key`: at least 16 random bytes, kept secret. `known`: exact secrets (from the
-    environment, a user's list). Raises `Invalid` for a short key or a short known secret.
+    `key`: at least 16 random bytes, kept secret. `known`: exact secrets (from the environment, a
+    user's list), `names`: of people, customers, projects, replaced as whole words. `policy` says
+    what happens to a find, `extra` are finders of one's own; they are asked about every string.
+    Raises `Invalid` for a short key, known secret or name.
     """
 
     def __init__(
-        self, key: bytes, rules: Iterable[Rule] = RULES, known: Iterable[str] = ()
+        self,
+        key: bytes,
+        rules: Iterable[Rule] = RULES,
+        known: Iterable[str] = (),
+        policy: Policy | None = None,
+        names: Iterable[str] = (),
+        extra: Iterable[Detector] = (),
+        *,
+        hyperscan: bool | None = None,
     ) -> None:
-        rules = tuple(rules)
-        self.ruleset = ruleset(rules)
+        self._made_with = (key, tuple(rules), tuple(known), policy, tuple(names), tuple(extra))
+        self._hyperscan = hyperscan
+        _, table, given, chosen, called, self._extra = self._made_with
+        self.policy = chosen or Policy()
+        self.ruleset = ruleset(table)
         self.report = Report()
-        self._finder = Finder(rules)
+        types = {**ENGINE_RULES, **{rule.name: rule.type for rule in table}}
+        self._types = types
+        mild = frozenset(
+            name for name, type_ in types.items() if self.policy.action(name, type_) is Action.WARN
+        )
+        self._mild = bool(mild)
+        self._finder = finder(table, mild, hyperscan)
         self._pseudonyms = Pseudonyms(key)
-        self._literals = Literals()
-        for value in known:
-            self._literals.add_known(value)
+        self._literals = Literals(given, called, hyperscan=hyperscan)
         self._rules: dict[bytes, str] = {}
         self._short: dict[str, tuple[str, tuple[str, ...]]] = {}
-        self._clean: set[str] = set()
-        self._clean_with = 0
-        self._replacing = Walker(self._replaced, self._opens, paths=False)
-        self._observing = Walker(self._observed, self._opens, paths=False)
+        self._keys = Keys(self._secret)
+        self._keys_with = 0
+        self._warned: Counter[str] = Counter()
+        self._replacing = Walker(self._replaced, paths=False)
+
+    def fresh(self) -> Redactor:
+        """Another one, made with the same, that has learned nothing."""
+        return Redactor(*self._made_with, hyperscan=self._hyperscan)
+
+    # --- what it knows ----------------------------------------------------------------------
 
     @property
     def learned(self) -> int:
         """How many values are replaced wherever they stand. Grows while redacting."""
         return len(self._literals)
 
+    def learned_state(self) -> Learned:
+        """What it learned, to be united with what others did."""
+        return Learned(self._literals.found, self._pseudonyms.given)
+
+    def learn(self, learned: Learned) -> None:
+        """Replace these values too, wherever they stand, and take these placeholders for ours."""
+        self._literals.learn(learned.values)
+        self._pseudonyms.learn(learned.issued)
+        self._short.clear()
+
     @property
     def counts(self) -> dict[str, int]:
-        """Replacements so far, by rule."""
+        """What was found so far, by rule."""
         return self.report.counts
 
     @property
@@ -80,12 +156,14 @@ class Redactor:
         """The rule that first found what a placeholder stands for; `None` for one of others."""
         return self._rules.get(placeholder)
 
-    def observe(self, value: JSON) -> None:
-        """Take note of what `value` holds, so that it is replaced in what comes before it."""
-        self._observing.walk(value)
+    def action(self, rules: Iterable[str]) -> Action:
+        """The strictest action that the policy has for what these rules find."""
+        return strictest(self.policy.action(rule, self._types.get(rule, SECRET)) for rule in rules)
+
+    # --- whole values -----------------------------------------------------------------------
 
     def redact(self, value: JSON) -> JSON:
-        """A copy of `value` with everything found replaced, keys included.
+        """`value` with everything found replaced, keys included; what changes is copied.
 
         Raises `RedactionFailed` when replacing does not come to an end and `Invalid` for a
         value that is nested too deep to be searched.
@@ -93,49 +171,89 @@ class Redactor:
         learned = -1
         while learned != self.learned:
             learned = self.learned
-            value = self._replacing.walk(value)
+            touched = self._touched(value)
+            if touched is None or touched:
+                value = self._replacing.walk(value, touched)
+        for rule, count in self._warned.items():
+            self.report.add(rule, count)
         return value
 
-    def scan(self, value: JSON) -> list[Finding]:
-        """What rules and known values still find in `value`; empty for redacted ones."""
-        out: list[Finding] = []
+    def redact_row(self, value: JSON) -> Redacted:
+        """`redact`, and what was found in this value."""
+        before = self.counts
+        value = self.redact(value)
+        rules = self.report.since(before)
+        return Redacted(value, rules, self.action(rules))
 
-        if self._clean_with != self.learned:
-            self._clean.clear()
-            self._clean_with = self.learned
+    def scan(self, value: JSON) -> list[Finding]:
+        """What rules and known values still find in `value`; empty for redacted ones. What a
+        policy leaves as it is is none.
+        """
+        out: list[Finding] = []
+        touched = self._touched(value)
+        if touched is not None and not touched:
+            return out
 
         def on_text(text: str, key: str, path: str) -> str:
-            if text in self._clean and not self._secret(key):
-                return text
             data = _encoded(text)
             found = self._find(data, key, _issued_only(data, self._pseudonyms))
             out.extend(Finding(one.rule, path, one.start, one.end) for one in found)
-            if not found and len(text) <= _SHORT_CHARACTERS_MAX and len(self._clean) < _SHORT_MAX:
-                self._clean.add(text)
             # A key that changes is not shown in a path.
             return "" if found else text
 
-        Walker(on_text, self._opens, paths=True).walk(value)
+        Walker(on_text, paths=True).walk(value, touched)
         return out
 
-    # --- one string -----------------------------------------------------------------------
+    def suspects(self, line: bytes) -> bool:
+        """A first look at a written line of JSON: False means that `scan` finds nothing in it.
 
-    def _opens(self, text: str) -> bool:
-        """Could opening this document as JSON show more than its text does?"""
-        if "\\" in text or '"value"' in text.lower():
-            return True
-        data = _encoded(text)
-        return (
-            self._finder.suspicious(data)
-            or bool(self._literals.find(data))
-            or MARKER.search(data) is not None
+        Raises `ValueError` for a line that is no JSON.
+        """
+        return bool(self.scan(msgspec.json.decode(line)))
+
+    def _touched(self, value: JSON) -> frozenset[int] | None:
+        """See `Collector.touched`."""
+        if self._keys_with != self.learned:
+            self._keys.known.clear()
+            self._keys_with = self.learned
+        self._warned.clear()
+        return Collector(self._look, self._keys).touched(value)
+
+    def _look(self, run: Run) -> Iterable[int]:
+        """The texts in which something is to be replaced."""
+        texts = [text.encode("utf-8", "surrogatepass") for text in run.texts]
+        data = b"\n".join(texts)
+        starts = [0, *accumulate(len(text) + 1 for text in texts)]
+        literals = self._literals.find(data)
+        found = {bisect_right(starts, one.start) - 1 for one in self._acting(literals)}
+        found.update(
+            bisect_right(starts, span[0]) - 1
+            for span in markers(data)
+            if not self._pseudonyms.issued(_cut(data, span))
         )
+        for number, windows in self._finder.gate.touched(data, starts).items():
+            text = texts[number]
+            if self._acting(self._finder.find(text, windows)):
+                found.add(number)
+        for number, key in run.telling:
+            whole = leaf(texts[number], _encoded(key))
+            if whole is not None and self._acting([whole]):
+                found.add(number)
+        if self._extra:
+            for number, plain in enumerate(run.texts):
+                if self._acting(self._detected(plain)):
+                    found.add(number)
+        return found
 
-    def _observed(self, text: str, key: str, path: str) -> str:
-        data = _encoded(text)
-        for one in self._find(data, key, []):
-            self._learn(one, data)
-        return text
+    def _acting(self, found: list[Found]) -> list[Found]:
+        """Without those that the policy leaves as they are, which are counted."""
+        if not self._mild or not found:
+            return found
+        acting = [one for one in found if self._rank(one)]
+        self._warned.update(one.rule for one in found if not self._rank(one))
+        return acting
+
+    # --- one string -----------------------------------------------------------------------
 
     def _replaced(self, text: str, key: str, path: str) -> str:
         secret = self._secret(key)
@@ -158,7 +276,7 @@ class Redactor:
     @staticmethod
     def _secret(key: str) -> bool:
         """Does the key say something about the value below it?"""
-        return bool(key) and strength(_encoded(key)) is not Strength.NONE
+        return bool(key) and telling(_encoded(key)) is not Strength.NONE
 
     def _rewritten(self, text: str, key: str) -> tuple[str, tuple[str, ...]]:
         """The text with everything found replaced, and the rules that found it."""
@@ -178,12 +296,40 @@ class Redactor:
         )
 
     def _find(self, data: bytes, key: str, ours: list[tuple[int, int]]) -> list[Found]:
+        """What is to be replaced in a text."""
         found = self._finder.find(data) + self._literals.find(data)
         if key and (whole := leaf(data, _encoded(key))):
             found.append(whole)
+        if self._extra:
+            found += self._detected(_decoded(data))
+        if found and self._mild:
+            found = [one for one in found if self._rank(one)]
         if not found:
             return found
-        return union(_around(found, ours) if ours else found, data)
+        return union(_around(found, ours) if ours else found, data, self._rank)
+
+    def _rank(self, one: Found) -> int:
+        """How strictly the policy treats a find; 0 when it leaves it. What was found before by
+        a rule that replaces is always replaced.
+        """
+        if one.rule == SEEN_BEFORE:
+            return Action.REDACT.rank
+        return self.policy.action(one.rule, one.type).rank
+
+    def _detected(self, text: str) -> list[Found]:
+        out: list[Found] = []
+        for detector in self._extra:
+            for start, end, type_ in detector(text):
+                if type_ not in TYPES:
+                    raise Invalid(
+                        f"a detector finds {type_!r}, and placeholders have the types "
+                        f"{', '.join(TYPES)}; have it give one of these"
+                    )
+                if 0 <= start < end <= len(text):
+                    before = len(_encoded(text[:start]))
+                    size = len(_encoded(text[start:end]))
+                    out.append(Found(before, before + size, DETECTED, type_))
+        return out
 
     def _escaped(self, data: bytes) -> bytes:
         """Text that looks like a placeholder and is none of ours gets another look."""
@@ -213,14 +359,13 @@ class Redactor:
         value = data[one.start : one.end]
         if len(value) > SPREAD_BYTES_MAX or one.rule in _EDGES or MARKER.search(value):
             return
-        text = _decoded(value)
         if self._literals.original(value, one.type) is not None:
             return
         before = self.learned
         if (one.type == SECRET and worth_spreading(value)) or (
-            one.type == USER and len(text) >= USER_CHARACTERS_MIN
+            one.type == USER and len(_decoded(value)) >= USER_CHARACTERS_MIN
         ):
-            self._literals.add_found(text, one.type)
+            self._literals.add_found(_decoded(value), one.type)
         if self.learned != before:
             self._short.clear()
 

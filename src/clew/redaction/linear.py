@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import re2  # type: ignore[import-untyped]
 
 MEMORY_BYTES = 64 << 20
-"""Upper bound of RE2's program and state cache for one pattern."""
+"""Upper bound of the program and state cache of one pattern, where nothing else is said."""
 
 
 class Match(Protocol):
@@ -44,11 +44,11 @@ class Pattern(Protocol):
         """A match that covers `pos` to `endpos`."""
 
 
-def compiled(pattern: bytes) -> Pattern:
-    """Compile `pattern` for bytes."""
+def compiled(pattern: bytes, memory_bytes: int = MEMORY_BYTES) -> Pattern:
+    """Compile `pattern` for bytes. `memory_bytes` limits its program and state cache."""
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
-    options.max_mem = MEMORY_BYTES
+    options.max_mem = memory_bytes
     options.log_errors = False
     return cast("Pattern", re2.compile(pattern, options))
 

@@ -1,127 +1,190 @@
 """Exact values, found wherever they stand: what the caller knows, and what rules found once.
 
 A value is searched as it is and in the forms it takes inside other text: escaped for JSON,
-for a URL, and (what the caller knows) inside base64 at any of the three alignments. All
-forms are one automaton, rebuilt in two generations so that a growing set stays cheap.
+for a URL, and (what the caller knows) inside base64 at any of the three alignments.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 from clew.errors import Invalid
 from clew.redaction.find import Found
-from clew.redaction.linear import WORD, Pattern, compiled
-from clew.redaction.rules import SECRET, USER
+from clew.redaction.linear import WORD, compiled
+from clew.redaction.many import Many
+from clew.redaction.rules import NAME, SECRET, USER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 VALUES_MAX = 20_000
 """Values that are propagated; beyond it a value is replaced only where a rule finds it."""
 KNOWN_CHARACTERS_MIN = 4
 USER_CHARACTERS_MIN = 4
-_YOUNG_MAX = 64
+NAME_CHARACTERS_MIN = 2
 _BASE64_BYTES_MIN = 8
+_AS_IT_IS = compiled(rb"[A-Za-z0-9_.~-]+")
+"""Such a value is written in one way everywhere."""
+_WORDS = (USER, NAME)
+"""Types that are replaced as whole words only."""
+
+Value = tuple[str, str]
+"""A placeholder's type and the value."""
+
+
+@dataclass(slots=True)
+class _Table:
+    """Forms, each with its value, the rule that it goes under and its type."""
+
+    forms: dict[bytes, tuple[str, str, str]] = field(default_factory=dict)
+    values: set[Value] = field(default_factory=set)
+
+    def copy(self) -> _Table:
+        return _Table(dict(self.forms), set(self.values))
+
+    def add(self, value: str, type_: str, rule: str, forms: Iterable[bytes]) -> list[bytes]:
+        """The forms that are new."""
+        self.values.add((type_, value))
+        new = [form for form in forms if form not in self.forms]
+        for form in new:
+            self.forms[form] = value, rule, type_
+        return new
 
 
 class Literals:
-    """A growing set of exact values."""
+    """A growing set of exact values. Begins with what the caller knows: secrets and names.
 
-    def __init__(self) -> None:
-        self._forms: dict[bytes, tuple[str, str, str]] = {}
-        self._values: set[tuple[str, str]] = set()
-        self._old: Pattern | None = None
-        self._young: list[bytes] = []
-        self._young_pattern: Pattern | None = None
-        self.refused = 0
-        """Values that were not taken because `VALUES_MAX` was reached."""
+    Raises `Invalid` for a known secret or a name that is too short to search.
+    """
+
+    def __init__(
+        self,
+        known: tuple[str, ...] = (),
+        names: tuple[str, ...] = (),
+        *,
+        hyperscan: bool | None = None,
+    ) -> None:
+        self._known, self._names, self._hyperscan = known, names, hyperscan
+        self._begin(_base(known, names, frozenset(), hyperscan))
+        self._given = frozenset(self._table.values)
+
+    def _begin(self, base: tuple[_Table, Many, int]) -> None:
+        table, many, self.refused = base
+        self._table, self._many = table.copy(), many.copy()
+
+    refused: int
+    """Values that were not taken because `VALUES_MAX` was reached."""
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._table.values)
 
-    def add_known(self, value: str) -> None:
-        """A secret that the caller names. Raises `Invalid` when it is too short to search."""
+    @property
+    def found(self) -> frozenset[Value]:
+        """The values that were not there from the beginning."""
+        return frozenset(self._table.values - self._given)
+
+    @property
+    def forms(self) -> Iterable[bytes]:
+        """Everything that is searched."""
+        return self._table.forms
+
+    def add_found(self, value: str, type_: str) -> None:
+        """A value that a rule found; from now on it is replaced everywhere."""
+        if (type_, value) in self._table.values:
+            return
+        if len(self._table.values) >= VALUES_MAX:
+            self.refused += 1
+            return
+        for form in self._table.add(value, type_, "seen-before", _forms(value)):
+            self._many.add(form)
+
+    def learn(self, values: Iterable[Value]) -> None:
+        """Many found values at once; the order does not matter."""
+        if all(value in self._table.values for value in values):
+            return
+        self._begin(
+            _base(self._known, self._names, self.found | frozenset(values), self._hyperscan)
+        )
+
+    def original(self, form: bytes, type_: str) -> str | None:
+        """The value that `form` is a form of."""
+        entry = self._table.forms.get(form)
+        return entry[0] if entry is not None and entry[2] == type_ else None
+
+    def find(self, data: bytes) -> list[Found]:
+        """Every occurrence of every form; names only as whole words."""
+        forms = self._table.forms
+        if not forms:
+            return []
+        out: list[Found] = []
+        for start, end in self._many.find(data):
+            _, rule, type_ = forms[data[start:end]]
+            if type_ not in _WORDS or _word(data, start, end):
+                out.append(Found(start, end, rule, type_))
+        return out
+
+
+@lru_cache(maxsize=4)
+def _base(
+    known: tuple[str, ...],
+    names: tuple[str, ...],
+    found: frozenset[Value],
+    hyperscan: bool | None,
+) -> tuple[_Table, Many, int]:
+    """The same for all who begin with the same: with many values it takes a while to make."""
+    table = _Table()
+    for value in known:
         if len(value) < KNOWN_CHARACTERS_MIN:
             raise Invalid(
                 f"a known secret has {len(value)} characters; fewer than {KNOWN_CHARACTERS_MIN} "
                 "would replace ordinary text. Leave it out or change the secret"
             )
-        self._add(value, SECRET, "known-secret", [*_forms(value), *_base64_forms(value)])
-
-    def add_found(self, value: str, type_: str) -> None:
-        """A value that a rule found; from now on it is replaced everywhere."""
-        if (type_, value) in self._values:
-            return
-        if len(self._values) >= VALUES_MAX:
-            self.refused += 1
-            return
-        self._add(value, type_, "seen-before", _forms(value))
-
-    def _add(self, value: str, type_: str, rule: str, forms: list[bytes]) -> None:
-        self._values.add((type_, value))
-        for form in forms:
-            if form not in self._forms:
-                self._forms[form] = (value, rule, type_)
-                self._young.append(form)
-        self._young_pattern = None
-
-    def original(self, form: bytes, type_: str) -> str | None:
-        """The value that `form` is a form of."""
-        entry = self._forms.get(form)
-        return entry[0] if entry is not None and entry[2] == type_ else None
-
-    def find(self, data: bytes) -> list[Found]:
-        """Every occurrence of every form; names of users only as whole words."""
-        if not self._forms:
-            return []
-        self._compile()
-        out: list[Found] = []
-        for pattern in (self._old, self._young_pattern):
-            if pattern is not None:
-                self._search(pattern, data, out)
-        return out
-
-    def _search(self, pattern: Pattern, data: bytes, out: list[Found]) -> None:
-        match = pattern.search(data)
-        while match is not None:
-            start, end = match.start(), match.end()
-            _, rule, type_ = self._forms[match.group()]
-            if type_ == USER and not _word(data, start, end):
-                end = start + 1
-            else:
-                out.append(Found(start, end, rule, type_))
-            match = pattern.search(data, end)
-
-    def _compile(self) -> None:
-        if not self._young or self._young_pattern is not None:
-            return
-        if len(self._young) > max(_YOUNG_MAX, len(self._forms) // 4):
-            self._old = _alternation(list(self._forms))
-            self._young = []
-            return
-        self._young_pattern = _alternation(self._young)
+        table.add(value, SECRET, "known-secret", [*_forms(value), *_base64_forms(value)])
+    for name in names:
+        if len(name.strip()) < NAME_CHARACTERS_MIN:
+            raise Invalid(
+                f"a name to replace has fewer than {NAME_CHARACTERS_MIN} characters: {name!r}. "
+                "Leave it out"
+            )
+        table.add(name.strip(), NAME, "listed-name", _name_forms(name.strip()))
+    given = len(table.values)
+    ordered = sorted(found)
+    taken = ordered[: max(0, VALUES_MAX - given)]
+    for type_, value in taken:
+        table.add(value, type_, "seen-before", _forms(value))
+    return table, Many(list(table.forms), hyperscan=hyperscan), len(ordered) - len(taken)
 
 
 def _word(data: bytes, start: int, end: int) -> bool:
-    before = start == 0 or data[start - 1] not in WORD
-    return before and (end == len(data) or data[end] not in WORD)
+    """Does it stand by itself? Letters of two bytes (Latin with accents, Greek, Cyrillic) are
+    letters too; those of scripts without spaces are not counted.
+    """
+    if start and (
+        data[start - 1] in WORD
+        or (0x80 <= data[start - 1] <= 0xBF and start > 1 and 0xC3 <= data[start - 2] <= 0xDF)
+    ):
+        return False
+    return end == len(data) or not (data[end] in WORD or 0xC3 <= data[end] <= 0xDF)
 
 
-def _alternation(forms: list[bytes]) -> Pattern:
-    # The longest first: RE2 prefers the earlier alternative.
-    ordered = sorted(forms, key=lambda form: (-len(form), form))
-    return compiled(b"|".join(_escape(form) for form in ordered))
-
-
-def _escape(form: bytes) -> bytes:
-    return b"".join(bytes([byte]) if byte in WORD else b"\\x%02x" % byte for byte in form)
+def _name_forms(name: str) -> list[bytes]:
+    """As it was given, and in the usual cases."""
+    texts = dict.fromkeys((name, name.lower(), name.upper(), name.title()))
+    return list(dict.fromkeys(form for text in texts for form in _forms(text)))
 
 
 def _forms(value: str) -> list[bytes]:
+    raw = value.encode("utf-8", "surrogatepass")
+    if _AS_IT_IS.fullmatch(raw):
+        return [raw]
     texts = [value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]]
     texts.append(texts[1].replace("/", "\\/"))
     texts.append(json.dumps(texts[1])[1:-1])
-    raw = value.encode("utf-8", "surrogatepass")
     for escaped in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
         texts += [escaped, _lower_escapes(escaped)]
     return list(dict.fromkeys(text.encode("utf-8", "surrogatepass") for text in texts))

@@ -54,7 +54,7 @@ def replacements(redactor: Redactor, redacted: JSON) -> list[Replacement]:
             found.extend(_in_text(redactor, text.encode("utf-8", "surrogatepass"), path))
         return text
 
-    Walker(on_text, lambda text: False, paths=True).walk(redacted)
+    Walker(on_text, paths=True, documents=False).walk(redacted)
     return found
 
 

@@ -12,13 +12,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+from typing import TYPE_CHECKING
 
 from clew.errors import Invalid
 from clew.redaction.linear import compiled
 from clew.redaction.rules import EMAIL, IP, TYPES
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 KEY_BYTES_MIN = 16
 DIGITS = 8
+_MADE_MAX = 4096
+_MADE_CHARACTERS_MAX = 200
 
 MARKER = compiled(b"<(?:" + "|".join(TYPES).encode() + rb")_[0-9a-f]{8}>")
 """What a placeholder looks like."""
@@ -35,14 +41,30 @@ class Pseudonyms:
             )
         self._key = key
         self._issued: set[bytes] = set()
+        self._made: dict[tuple[str, str], bytes] = {}
 
     def placeholder(self, type_: str, value: str) -> bytes:
         """The placeholder of a value."""
-        text = f"{type_}\0{_normalised(type_, value)}".encode("utf-8", "surrogatepass")
-        mark = hmac.new(self._key, text, hashlib.sha256).hexdigest()[:DIGITS]
-        marker = f"<{type_}_{mark}>".encode()
-        self._issued.add(marker)
-        return marker
+        made = self._made.get((type_, value))
+        if made is None:
+            text = f"{type_}\0{_normalised(type_, value)}".encode("utf-8", "surrogatepass")
+            mark = hmac.digest(self._key, text, hashlib.sha256).hex()[:DIGITS]
+            made = f"<{type_}_{mark}>".encode()
+            if len(self._made) >= _MADE_MAX:
+                self._made.clear()
+            if len(value) <= _MADE_CHARACTERS_MAX:
+                self._made[type_, value] = made
+            self._issued.add(made)
+        return made
+
+    @property
+    def given(self) -> frozenset[bytes]:
+        """All placeholders that stand for a value that was replaced."""
+        return frozenset(self._issued)
+
+    def learn(self, issued: Iterable[bytes]) -> None:
+        """Take these, given out under the same key, for ours too."""
+        self._issued.update(issued)
 
     def issued(self, marker: bytes) -> bool:
         """True when this placeholder stands for a value that was replaced."""

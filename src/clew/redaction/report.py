@@ -1,4 +1,4 @@
-"""What was replaced, by rule. Counts only: a report never holds a value or a part of one."""
+"""What was found, by rule. Counts only: a report never holds a value or a part of one."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ class Report:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
-    def add(self, rule: str) -> None:
-        """One replacement."""
-        self._counts[rule] += 1
+    def add(self, rule: str, count: int = 1) -> None:
+        """What a rule found."""
+        self._counts[rule] += count
+
+    def since(self, counts: dict[str, int]) -> Counter[str]:
+        """What came in addition to `counts`."""
+        return self._counts - Counter(counts)
 
     @property
     def total(self) -> int:

@@ -18,59 +18,58 @@ if TYPE_CHECKING:
 
 DEPTH_MAX = 200
 """Nesting beyond this is refused; nothing that an agent writes comes near."""
+NUMBER_MAX = 99_999
+"""A larger whole number under a key is looked at as text."""
 DOCUMENTS_DEPTH_MAX = 6
 """JSON inside a JSON string inside a JSON string …; deeper text is searched as text."""
 
 OnText = Callable[[str, str, str], str]
 """`(text, key it stands under, path) -> replacement`. A key is passed under the key ""."""
-_NAMES = ("name", "key", "Name", "Key", "NAME", "KEY")
-_VALUES = ("value", "Value", "VALUE")
+NAMES = ("name", "key", "Name", "Key", "NAME", "KEY")
+VALUES = ("value", "Value", "VALUE")
 
 
 class Walker:
     """Rebuilds a JSON value, asking `on_text` for each string.
 
-    `opens` says of a text whether it is worth opening as a document.
+    `documents`: open documents within strings. `only`: the containers (by `id`) in which
+    something may change; others are kept as they are, with all that is in them.
     """
 
-    def __init__(self, on_text: OnText, opens: Callable[[str], bool], *, paths: bool) -> None:
+    def __init__(self, on_text: OnText, *, paths: bool, documents: bool = True) -> None:
         self._on_text = on_text
-        self._opens = opens
         self._paths = paths
+        self._documents_max = DOCUMENTS_DEPTH_MAX if documents else 0
+        self._only: frozenset[int] | None = None
 
-    def walk(self, value: JSON) -> JSON:
+    def walk(self, value: JSON, only: frozenset[int] | None = None) -> JSON:
         """The value with its strings replaced. Raises `Invalid` when it is nested too deep."""
+        self._only = only
         return self._value(value, "", "", 0, 0)
 
     def _value(self, value: JSON, key: str, path: str, depth: int, documents: int) -> JSON:
         if isinstance(value, str):
             return self._text(value, key, path, depth, documents)
-        if isinstance(value, dict):
-            return self._object(value, path, self._deeper(depth), documents)
-        if isinstance(value, (list, tuple)):
-            depth = self._deeper(depth)
+        if isinstance(value, (dict, list, tuple)):
+            if self._only is not None and not documents and id(value) not in self._only:
+                return value
+            if isinstance(value, dict):
+                return self._object(value, path, deeper(depth), documents)
+            depth = deeper(depth)
             return [
                 self._value(item, key, f"{path}/{n}" if self._paths else "", depth, documents)
                 for n, item in enumerate(value)
             ]
-        if type(value) is int and key and abs(value) > 99_999:
+        if type(value) is int and key and abs(value) > NUMBER_MAX:
             text = self._on_text(str(value), key, path)
             return value if text == str(value) else text
         return value
-
-    def _deeper(self, depth: int) -> int:
-        if depth >= DEPTH_MAX:
-            raise Invalid(
-                f"the value is nested deeper than {DEPTH_MAX} levels and cannot be searched for "
-                "secrets; leave this session out of the export"
-            )
-        return depth + 1
 
     def _object(
         self, value: dict[str, JSON], path: str, depth: int, documents: int
     ) -> dict[str, JSON]:
         out: dict[str, JSON] = {}
-        name = _name_of(value)
+        name = name_of(value)
         made: dict[str, JSON] = {}
         if name is not None:
             below = f"{path}/{name}" if self._paths else ""
@@ -79,7 +78,7 @@ class Walker:
         for number, (key, item) in enumerate(value.items()):
             new_key = self._on_text(key, "", f"{path}/#{number}" if self._paths else "")
             # Judged by what is written, so that a second look judges alike.
-            under = named if named and key in _VALUES else new_key or key
+            under = named if named and key in VALUES else new_key or key
             below = ""
             if self._paths:
                 shown = key if new_key == key and key.isidentifier() else f"#{number}"
@@ -90,21 +89,49 @@ class Walker:
         return out
 
     def _text(self, text: str, key: str, path: str, depth: int, documents: int) -> str:
-        if documents < DOCUMENTS_DEPTH_MAX and _bracketed(text) and self._opens(text):
+        if documents < self._documents_max and bracketed(text):
             try:
-                document, repeated = _parsed(text)
+                document, repeated = parsed(text)
             except (ValueError, RecursionError):
                 return self._on_text(text, key, path)
-            where = f"{path}/(json)" if self._paths else ""
-            new = self._value(document, key, where, depth, documents + 1)
-            return text if new == document and not repeated else _written(new, text)
+            if shallow(document, text, depth):
+                where = f"{path}/(json)" if self._paths else ""
+                new = self._value(document, key, where, depth, documents + 1)
+                return text if new == document and not repeated else _written(new, text)
         return self._on_text(text, key, path)
 
 
-def _name_of(value: dict[str, JSON]) -> str | None:
+def deeper(depth: int) -> int:
+    """One level down. Raises `Invalid` when that is too deep."""
+    if depth >= DEPTH_MAX:
+        raise Invalid(
+            f"the value is nested deeper than {DEPTH_MAX} levels and cannot be searched for "
+            "secrets; leave this session out of the export"
+        )
+    return depth + 1
+
+
+def shallow(document: JSON, text: str, depth: int) -> bool:
+    """Can a document that was found at this depth be walked? Otherwise it is searched as text."""
+    left = DEPTH_MAX - depth
+    if text.count("[") + text.count("{") <= left:
+        return True
+    level: list[JSON] = [document]
+    while level and left >= 0:
+        left -= 1
+        level = [
+            item
+            for one in level
+            if isinstance(one, (dict, list))
+            for item in (one.values() if isinstance(one, dict) else one)
+        ]
+    return not level
+
+
+def name_of(value: dict[str, JSON]) -> str | None:
     """Which member of a pair like `{"name": …, "value": …}` holds the name."""
-    if len(value) > 1 and any(name in value for name in _VALUES):
-        return next((name for name in _NAMES if isinstance(value.get(name), str)), None)
+    if len(value) > 1 and any(name in value for name in VALUES):
+        return next((name for name in NAMES if isinstance(value.get(name), str)), None)
     return None
 
 
@@ -118,12 +145,23 @@ def _free(taken: dict[str, JSON], key: str) -> str:
     return f"{key}_{number}"
 
 
-def _bracketed(text: str) -> bool:
-    first, last = text[:64].lstrip()[:1], text[-64:].rstrip()[-1:]
-    return first + last in ("{}", "[]", '""') and len(text) > 2
+_SPACE = " \t\r\n"
+_PAIRS = frozenset(("{}", "[]", '""'))
 
 
-def _parsed(text: str) -> tuple[JSON, bool]:
+def bracketed(text: str) -> bool:
+    """Could this be a JSON document that holds a text?"""
+    if len(text) < 3:
+        return False
+    first, last = text[0], text[-1]
+    if first in _SPACE:
+        first = text[:64].lstrip(_SPACE)[:1]
+    if last in _SPACE:
+        last = text[-64:].rstrip(_SPACE)[-1:]
+    return first + last in _PAIRS
+
+
+def parsed(text: str) -> tuple[JSON, bool]:
     """The document, and whether an object repeats a key (the earlier value is not seen)."""
     repeated = False
 

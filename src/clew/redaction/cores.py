@@ -1,0 +1,127 @@
+r"""Reading the cores of rules: how long a match may be, and what it looks like inside JSON.
+
+Cores use a small part of the syntax of regular expressions: literals, `\s` and its like,
+classes, groups without capture, `|`, and quantifiers. That part is read here, byte by byte.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from clew.redaction.linear import compiled
+
+_ESCAPE = rb"\\+(?:[\"\\/bfnrt]|u00[01][0-9a-fA-F]|u007[fF])"
+"""A character that JSON has to escape, at any depth of JSON inside JSON."""
+_QUANTIFIERS = {b"?": 1, b"*": None, b"+": None}
+
+
+def width(core: bytes) -> int | None:
+    """The bytes of the longest match; `None` when there is no limit."""
+    return _Reader(core).all()[0]
+
+
+def within_json(core: bytes) -> bytes:
+    r"""A pattern that matches in JSON wherever `core` matches in one of its strings, however
+    deep documents are nested in strings; letters, digits and text beyond ASCII must stand there
+    as they are, not as `\uXXXX`. It may match elsewhere as well.
+    """
+    return _Reader(core).all()[1]
+
+
+class _Reader:
+    """Recursive descent. Each method gives the width of what it read and its form in JSON."""
+
+    def __init__(self, pattern: bytes) -> None:
+        self._pattern = pattern
+        self._at = 0
+
+    def all(self) -> tuple[int | None, bytes]:
+        """The whole pattern. Raises `ValueError` for syntax that cores do not use."""
+        made = self._choice()
+        if self._at != len(self._pattern):
+            raise ValueError(f"unexpected ) at byte {self._at} of {self._pattern!r}")
+        return made
+
+    def _choice(self) -> tuple[int | None, bytes]:
+        size, text = self._sequence()
+        while self._taken(b"|"):
+            other, more = self._sequence()
+            size = None if size is None or other is None else max(size, other)
+            text += b"|" + more
+        return size, text
+
+    def _sequence(self) -> tuple[int | None, bytes]:
+        size: int | None = 0
+        text = b""
+        while self._at < len(self._pattern) and self._pattern[self._at] not in b"|)":
+            one, more = self._piece()
+            size = None if size is None or one is None else size + one
+            text += more
+        return size, text
+
+    def _piece(self) -> tuple[int | None, bytes]:
+        one, text = self._group() if self._taken(b"(") else self._atom()
+        most, quantifier = self._quantifier()
+        if quantifier:
+            one = None if one is None or most is None else one * most
+        return one, text + quantifier
+
+    def _group(self) -> tuple[int | None, bytes]:
+        for head in (b"?:", b"?i:"):
+            if self._taken(head):
+                size, text = self._choice()
+                if not self._taken(b")"):
+                    break
+                return size, b"(" + head + text + b")"
+        raise ValueError(f"a group of {self._pattern!r} at byte {self._at} is no (?:…) or (?i:…)")
+
+    def _atom(self) -> tuple[int, bytes]:
+        begin = self._at
+        first = self._pattern[begin : begin + 1]
+        if first in b"^$.*+?{}":
+            raise ValueError(f"{first!r} at byte {begin} of {self._pattern!r}")
+        if first == b"[":
+            end = begin + 2 if self._pattern[begin + 1 : begin + 2] == b"^" else begin + 1
+            end += self._pattern[end : end + 1] == b"]"
+            while self._pattern[end] not in b"]":
+                end += 2 if self._pattern[end : end + 1] == b"\\" else 1
+            self._at = end + 1
+        elif first == b"\\":
+            self._at += 4 if self._pattern[begin + 1 : begin + 2] == b"x" else 2
+            if self._pattern[begin + 1 : begin + 2] in b"bBAzZ":
+                raise ValueError(f"an assertion at byte {begin} of {self._pattern!r}")
+        else:
+            self._at += 1
+        atom = self._pattern[begin : self._at]
+        return 1, b"(?:" + atom + b"|" + _ESCAPE + b")" if _escaped(atom) else atom
+
+    def _quantifier(self) -> tuple[int | None, bytes]:
+        begin = self._at
+        sign = self._pattern[begin : begin + 1]
+        most: int | None = 1
+        if sign and sign in _QUANTIFIERS:
+            most = _QUANTIFIERS[sign]
+            self._at += 1
+        elif sign == b"{":
+            self._at = self._pattern.index(b"}", begin) + 1
+            last = self._pattern[begin + 1 : self._at - 1].rpartition(b",")[2]
+            most = int(last) if last else None
+        if self._at > begin:
+            self._taken(b"?")  # lazy: the same matches, tried in another order
+        return most, self._pattern[begin : self._at]
+
+    def _taken(self, text: bytes) -> bool:
+        if not self._pattern.startswith(text, self._at):
+            return False
+        self._at += len(text)
+        return True
+
+
+_ESCAPED_BYTES = [bytes([byte]) for byte in (*range(0x20), 0x22, 0x2F, 0x5C, 0x7F)]
+
+
+@lru_cache(maxsize=1024)
+def _escaped(atom: bytes) -> bool:
+    """Does it match a byte that JSON escapes?"""
+    pattern = compiled(atom)
+    return any(pattern.fullmatch(byte) is not None for byte in _ESCAPED_BYTES)
