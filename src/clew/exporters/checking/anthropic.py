@@ -15,8 +15,7 @@ from clew.exporters.checking.rules import Findings, called
 from clew.exporters.checking.tools import ANTHROPIC_NAME, Tools, anthropic_tool
 
 if TYPE_CHECKING:
-    from clew.exporters.base import Row
-    from clew.exporters.formats import Problem
+    from clew.exporters.base import Problem, Row
     from clew.model import JSON
 
 _ID = re.compile(r"[a-zA-Z0-9_-]+")

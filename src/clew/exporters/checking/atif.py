@@ -15,8 +15,7 @@ from clew.exporters.checking.rules import Findings, Shape, called
 from clew.exporters.checking.tools import Tools
 
 if TYPE_CHECKING:
-    from clew.exporters.base import Row
-    from clew.exporters.formats import Problem
+    from clew.exporters.base import Problem, Row
     from clew.model import JSON
 
 VERSIONS = tuple(f"ATIF-v1.{minor}" for minor in range(9))

@@ -14,8 +14,7 @@ from clew.exporters.checking.rules import Findings, Shape, called
 from clew.exporters.checking.tools import OPENAI_NAME, Tools
 
 if TYPE_CHECKING:
-    from clew.exporters.base import Row
-    from clew.exporters.formats import Problem
+    from clew.exporters.base import Problem, Row
 
 TOOLS_MAX = 128
 _KEYS = frozenset({"messages", "tools", "parallel_tool_calls"})

@@ -22,8 +22,7 @@ from clew.exporters.checking.rules import Findings, called
 from clew.exporters.checking.tools import Tools, flat_tool, openai_tool
 
 if TYPE_CHECKING:
-    from clew.exporters.base import Row
-    from clew.exporters.formats import Problem
+    from clew.exporters.base import Problem, Row
     from clew.model import JSON
 
 _HERMES = frozenset({"system", "human", "gpt", "tool"})

@@ -12,8 +12,7 @@ from clew.exporters.checking.rules import Findings, Shape, called
 from clew.exporters.checking.tools import Tools
 
 if TYPE_CHECKING:
-    from clew.exporters.base import Row
-    from clew.exporters.formats import Problem
+    from clew.exporters.base import Problem, Row
     from clew.model import JSON
 
 _HEAD: Shape = {"type": (str,), "harness": (str,), "id": (str,)}

@@ -53,10 +53,13 @@ def anthropic_tool(tool: JSON) -> tuple[JSON, JSON] | None:
 
 
 class Tools:
-    """The tools of one row, by name. `given` is false when the row has none."""
+    """The tools of one row, by name. `given` is false when the row has none. With `names_only`
+    schemas are not looked into.
+    """
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, *, names_only: bool = False) -> None:
         self._findings = findings
+        self._names_only = names_only
         self._checks: dict[str, Check | None] = {}
         self._steps = Steps()
         self.given = False
@@ -109,6 +112,8 @@ class Tools:
         if type(schema) is not dict:
             text = f"its schema is {called(schema)}: write a JSON Schema object"
             self._findings.add("tool-schema", where, text)
+            return None
+        if self._names_only:
             return None
         if schema.get("type", "object") != "object":
             text = "its schema is not that of an object: arguments are objects"

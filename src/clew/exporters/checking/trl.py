@@ -14,8 +14,7 @@ from clew.exporters.checking.rules import Findings, Shape
 from clew.exporters.checking.tools import Tools
 
 if TYPE_CHECKING:
-    from clew.exporters.base import Row
-    from clew.exporters.formats import Problem
+    from clew.exporters.base import Problem, Row
 
 DIALECT = Dialect(
     roles=frozenset({"system", "user", "assistant", "tool"}),
