@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from clew.exporters.base import Row, Unfit
+from clew.exporters.base import Row
 from clew.exporters.projections import turns
 from clew.exporters.projections.functions import check_names, functions
 from clew.exporters.projections.turns import ASSISTANT, USER, Turn, text
@@ -25,8 +25,6 @@ _NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 def project(row: Row) -> Row:
     """`{system?, messages, tools?}`. Raises `Unfit`."""
     chat = turns.of_row(row, masked=False, strict=True)
-    if chat.turns[0].role != USER:
-        raise Unfit("no prompt", "the model begins, and the user has to")
     check_names(chat, row["tools"], NAME_CHARS)
     out: Row = {"system": chat.system} if chat.system else {}
     out["messages"] = _Writer().messages(chat.turns)
@@ -34,7 +32,7 @@ def project(row: Row) -> Row:
         out["tools"] = [
             {**{key: value for key, value in function.items() if key != "parameters"},
              "input_schema": function["parameters"]}
-            for function in functions(row["tools"])
+            for function in functions(row["tools"], described=False)
         ]  # fmt: skip
     return out
 

@@ -17,24 +17,26 @@ NAME_CHARS: Final = 64
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
 
-def functions(tools: Sequence[Row]) -> list[Row]:
-    """`{name, description?, parameters}` of each tool. Parameters have `type` and `properties`:
-    some trainers look for them without asking.
+def functions(tools: Sequence[Row], *, described: bool = True) -> list[Row]:
+    """`{name, description, parameters}` of each tool. Parameters have `type` and `properties`,
+    because some trainers look for them without asking, and so do templates for a description: an
+    empty one stands for none, unless `described` is off.
     """
-    return [_function(tool["function"]) for tool in tools]
+    return [_function(tool["function"], described) for tool in tools]
 
 
-def _function(told: Row) -> Row:
+def _function(told: Row, described: bool) -> Row:
     out: Row = {"name": told["name"]}
-    if told.get("description"):
-        out["description"] = told["description"]
+    if told.get("description") or described:
+        out["description"] = told.get("description") or ""
     out["parameters"] = {"type": "object", "properties": {}, **(told.get("parameters") or {})}
     return out
 
 
-def schemas(tools: Sequence[Row]) -> list[Row]:
+def schemas(tools: Sequence[Row], *, described: bool = True) -> list[Row]:
     """The same, each as `{"type": "function", "function": …}`."""
-    return [{"type": "function", "function": function} for function in functions(tools)]
+    told = functions(tools, described=described)
+    return [{"type": "function", "function": function} for function in told]
 
 
 def check_names(chat: Chat, tools: Sequence[Row], longest: int) -> None:

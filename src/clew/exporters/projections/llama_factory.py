@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from clew.exporters.base import Row, Unfit
+from clew.exporters.base import Row
 from clew.exporters.projections import turns
 from clew.exporters.projections.functions import functions
 from clew.exporters.projections.inside import compact, without_tags
@@ -28,8 +28,6 @@ def project(row: Row) -> Row:
     `Unfit`.
     """
     chat = turns.of_row(row, masked=False, strict=True)
-    if chat.turns[0].role != USER:
-        raise Unfit("no prompt", "the model begins, and the user has to")
     said: list[Row] = []
     for turn in chat.turns:
         for one in _told(turn):

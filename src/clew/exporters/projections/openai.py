@@ -36,7 +36,7 @@ def tools(chat: Chat, given: Sequence[Row]) -> Row:
         raise Unfit("too many functions", f"{len(given)} functions: {FUNCTIONS_MAX} are allowed")
     if not given:
         return {}
-    return {"tools": schemas(given), "parallel_tool_calls": turns.parallel(chat)}
+    return {"tools": schemas(given, described=False), "parallel_tool_calls": turns.parallel(chat)}
 
 
 def messages(chat: Chat, *, weighted: bool) -> list[Row]:

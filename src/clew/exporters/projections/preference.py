@@ -132,7 +132,7 @@ def _answer(row: Row, at: int) -> Chat:
     end = at
     while end < len(row["messages"]) and _is_answer(row["messages"][end]):
         end += 1
-    return turns.of_row({"messages": row["messages"][at:end]}, masked=False)
+    return turns.of_messages(row["messages"][at:end], masked=False)
 
 
 def _is_answer(message: Row) -> bool:

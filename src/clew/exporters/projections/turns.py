@@ -87,14 +87,27 @@ class Chat:
 
 
 def of_row(row: Row, *, masked: bool, strict: bool = False, reasoning: bool = True) -> Chat:
-    """The turns of a row that is to be learned from.
+    """The turns of a row that is to be learned from, as `of_messages` has them. Raises `Unfit`,
+    also when nobody asks the model anything: chat templates look for it.
+    """
+    chat = of_messages(row["messages"], masked=masked, strict=strict, reasoning=reasoning)
+    first = next((turn.role for turn in chat.turns), None)
+    if not any(turn.role == USER for turn in chat.turns) or (strict and first != USER):
+        raise Unfit("no prompt", "the conversation does not begin with words of the user")
+    return chat
+
+
+def of_messages(
+    messages: Sequence[Row], *, masked: bool, strict: bool = False, reasoning: bool = True
+) -> Chat:
+    """The turns of messages that are to be learned from.
 
     `masked` tells that the format can keep a message out of the loss. Where it cannot, notices
     that an agent wrote in the model's name are left out, and a row with a lost result ends before
     the call. For `strict` see `read`. With `reasoning` off the format has no place for it.
     Raises `Unfit`.
     """
-    chat = read(row["messages"], masked=masked, strict=strict, reasoning=reasoning)
+    chat = read(messages, masked=masked, strict=strict, reasoning=reasoning)
     if not masked:
         _end_before_lost(chat)
     return learnable(chat)
