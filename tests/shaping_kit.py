@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from clew.exporters.base import line, segments
+from clew.exporters.checking.native import check_fully
 from clew.exporters.trajectory import trajectory
 from clew.model import (
     Compaction,
@@ -102,6 +103,7 @@ def check_row(row: Row) -> None:
     lost = sum(message.get("status") == "lost" for message in messages)
     assert row["notes"]["lost_results"] == lost
     assert line(row).count(b"\n") == 1
+    assert not messages or check_fully(row) == []
 
 
 def check_pairs(messages: list[Row]) -> None:
