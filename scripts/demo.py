@@ -234,7 +234,7 @@ def work() -> None:
 def export() -> None:
     """Write redacted trajectories and show a piece where something was replaced."""
     chapter("Training data, redacted: secrets, names and addresses get stable placeholders.")
-    clew("export", "trajectory", "-o", str(TRAJECTORIES.relative_to(ROOT)))
+    clew("export", "-o", str(TRAJECTORIES.relative_to(ROOT)))
     for kind in ("SECRET", "EMAIL", "IP", "[A-Z]+"):
         with TRAJECTORIES.open(encoding="utf-8") as file:
             found = (

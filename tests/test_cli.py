@@ -377,7 +377,7 @@ def test_export_is_redacted_unless_raw(stage: Stage, tmp_path: Path) -> None:
     with clew.open(stage.path) as ledger:
         ledger.get(stage.long).append({"role": "user", "content": f"the key is {secret}"})
     out = tmp_path / "out.jsonl"
-    words = ["export", "trajectory", "--since", "1d", "--session", stage.long]
+    words = ["export", "--since", "1d", "--session", stage.long]
     done = stage.json(*words, "-o", str(out))
     assert (done["rows"], done["redacted"]) == (1, True)
     assert secret not in out.read_text()
@@ -522,8 +522,8 @@ def test_a_name_that_is_no_utf8_is_told(stage: Stage) -> None:
         (("compact", "latest", "--summary", " "), 2),
         (("compact", "latest", "--summary", "x", "--keep-from", "1", "--keep-tokens", "1"), 2),
         (("compact", "latest", "--summary-file", "no-such-file"), 2),
-        (("export", "trajectory", "-o", "-", "--since", "yesterday"), 2),
-        (("export", "trajectory"), 2),
+        (("export", "-o", "-", "--since", "yesterday"), 2),
+        (("export"), 2),
         (("import", "no-such-folder"), 2),
         (("import", "--agent", "nobody"), 2),
         (("retain", "nobody"), 2),

@@ -1,4 +1,4 @@
-"""`clew export source`: an imported file is given back as it was."""
+"""`clew source`: an imported file is given back as it was."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def test_a_source_is_given_back_byte_for_byte_and_never_over_a_file(
     run = CliRunner().invoke(main, ["import", str(original)])
     assert run.exit_code == 0, run.output
     back = tmp_path / "back"
-    run = CliRunner().invoke(main, ["export", "source", "latest", "-o", str(back)])
+    run = CliRunner().invoke(main, ["source", "latest", "-o", str(back)])
     assert run.exit_code == 0, run.output
     assert (back / original.name).read_bytes() == original.read_bytes()
-    run = CliRunner().invoke(main, ["export", "source", "latest", "-o", str(back)])
+    run = CliRunner().invoke(main, ["source", "latest", "-o", str(back)])
     assert run.exit_code == 2
     assert "is there already" in run.output
 
@@ -36,6 +36,6 @@ def test_a_session_without_a_source_says_so(
     monkeypatch.setenv("CLEW_DB", str(tmp_path / "clew.db"))
     with clew.open() as ledger:
         ledger.create().append({"role": "user", "content": "hello"})
-    run = CliRunner().invoke(main, ["export", "source", "latest", "-o", str(tmp_path / "back")])
+    run = CliRunner().invoke(main, ["source", "latest", "-o", str(tmp_path / "back")])
     assert run.exit_code == 2
     assert "was not imported from a file" in run.output

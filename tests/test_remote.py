@@ -853,7 +853,7 @@ def test_the_command_line_works_over_a_server(
     run("config", "set", id, "model", '"m"')
     assert run("config", "get", id, "model").strip() == "m"
     run("undo", id)
-    run("export", "trajectory", "-o", str(tmp_path / "out.jsonl"))
+    run("export", "-o", str(tmp_path / "out.jsonl"))
     assert (tmp_path / "out.jsonl").stat().st_size > 100
     run("verify")
     run("stats")

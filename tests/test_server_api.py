@@ -808,7 +808,7 @@ def test_an_export_that_fails_says_so(
     def failing(*args: Any, **options: Any) -> None:
         raise clew.RedactionFailed("a second scan found something")
 
-    monkeypatch.setattr("clew.trajectories.export", failing)
+    monkeypatch.setattr("clew.exporting.export", failing)
     one.refused("GET", "/trajectories", 500, "redaction-failed")
 
     def breaking(*args: Any, output: Any, **options: Any) -> None:
@@ -816,7 +816,7 @@ def test_an_export_that_fails_says_so(
             output.write(b"x" * 10_000)
         raise clew.Unavailable("the database went away")
 
-    monkeypatch.setattr("clew.trajectories.export", breaking)
+    monkeypatch.setattr("clew.exporting.export", breaking)
     with pytest.raises(httpx.RemoteProtocolError):
         one.client.get(f"{ROOT}/trajectories")
     assert one("GET", "/health") == {"status": "ok"}
@@ -834,7 +834,7 @@ def test_an_export_stops_when_its_reader_goes(
         finally:
             stopped.set()
 
-    monkeypatch.setattr("clew.trajectories.export", endless)
+    monkeypatch.setattr("clew.exporting.export", endless)
     with one.client.stream("GET", f"{ROOT}/trajectories") as answer:
         pieces = answer.iter_raw(1000)
         assert next(pieces)
