@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from clew.clean import one_line
 
 if TYPE_CHECKING:
     from clew.stats import UsageRow
 
 SECOND_MS: Final = 1000
+LINE_CHARS = 140
+TELLING = (
+    "command",
+    "cmd",
+    "file_path",
+    "path",
+    "pattern",
+    "query",
+    "url",
+    "description",
+    "prompt",
+    "name",
+)
+"""Arguments that say in one line what a call is about, the most telling first."""
 _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"))
 
 
@@ -106,6 +122,18 @@ def size(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
+
+
+def about_call(arguments: Any) -> str:
+    """What a call is about, in one line."""
+    if isinstance(arguments, dict):
+        told = next((arguments[key] for key in TELLING if arguments.get(key)), None)
+        told = next(iter(arguments.values()), "") if told is None else told
+    else:
+        told = arguments
+    if isinstance(told, list):
+        told = " ".join(map(str, told))
+    return one_line(str(told) if isinstance(told, str | int | float) else "", LINE_CHARS)
 
 
 def _moment(time_ms: int) -> datetime:

@@ -26,7 +26,7 @@ from clew.exporters.checking import openai as openai_rules
 from clew.exporters.checking import sharegpt as sharegpt_rules
 from clew.exporters.checking import sts as sts_rules
 from clew.exporters.checking import trl as trl_rules
-from clew.exporters.packages import parquet
+from clew.exporters.packages import html, markdown, parquet
 from clew.exporters.projections import (
     anthropic,
     atif,
@@ -138,6 +138,18 @@ FORMATS: dict[str, Format] = {
             "answers that are good or bad, for TRL's KTO",
             family=preference.kto,
             check=trl_rules.check_kto,
+        ),
+        Format(
+            "markdown",
+            "a Markdown file for each session, to be read",
+            file=markdown.file,
+            lines=False,
+        ),
+        Format(
+            "html",
+            "a web page for each session, in one file that fetches nothing",
+            file=html.file,
+            lines=False,
         ),
         Format(
             "parquet",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from clew.canonical import parse
-from clew.clean import one_line
 from clew.model import (
     Entry,
     File,
@@ -31,25 +30,11 @@ from clew.model import (
 from clew.reading import SPOKEN, compaction_of, messages_of
 from clew.server.pages import changes
 from clew.server.pages.text import pretty
+from clew.words import about_call
 
 if TYPE_CHECKING:
     from clew.db import Tx
     from clew.session import Session
-
-LINE_CHARS = 140
-TELLING = (
-    "command",
-    "cmd",
-    "file_path",
-    "path",
-    "pattern",
-    "query",
-    "url",
-    "description",
-    "prompt",
-    "name",
-)
-"""Arguments that say in one line what a call is about, the most telling first."""
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -212,7 +197,7 @@ def _part(part: Part, number: int, at: str, time_ms: int, children: Mapping[str,
     arguments = _arguments(part.arguments)
     card = CallCard(
         part,
-        _about(arguments),
+        about_call(arguments),
         arguments,
         at,
         number,
@@ -228,18 +213,6 @@ def _arguments(text: str) -> Any:
         return parse(text.encode("utf-8", "surrogatepass"))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return text
-
-
-def _about(arguments: Any) -> str:
-    """What a call is about, in one line."""
-    if isinstance(arguments, dict):
-        told = next((arguments[key] for key in TELLING if arguments.get(key)), None)
-        told = next(iter(arguments.values()), "") if told is None else told
-    else:
-        told = arguments
-    if isinstance(told, list):
-        told = " ".join(map(str, told))
-    return one_line(str(told) if isinstance(told, str | int | float) else "", LINE_CHARS)
 
 
 def _of_other(entry: Entry) -> Card:
