@@ -1,4 +1,4 @@
-"""Trajectories: pairing, types, outcomes, tokens, and files that are whole or not there.
+"""Native rows: pairing, types, outcomes, tokens, and when a window begins.
 
 `CLEW_REGENERATE=1 pytest tests/test_trajectory.py` writes the golden rows anew.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import os
 from itertools import pairwise
@@ -18,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clew.errors import Invalid, RedactionFailed
-from clew.exporters import Segment, line, segments, trajectory, write
+from clew.errors import Invalid
+from clew.exporters import Segment, line, segments, trajectory
 from clew.exporters.base import iso
 from clew.model import (
     Compaction,
@@ -41,7 +40,7 @@ from clew.redaction import Redactor
 from clew.window import parse_since
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 GOLDEN = Path(__file__).parent / "golden" / "trajectory"
 KEY = b"0123456789abcdef-test-key"
@@ -474,146 +473,20 @@ def test_the_documented_outcomes_are_those_of_the_code() -> None:
         assert f"| `{rule}` | {outcome} |" in text
 
 
-# --- files --------------------------------------------------------------------------------
+# --- redaction ----------------------------------------------------------------------------
 
 
-def rows(*contents: str) -> list[dict[str, Any]]:
-    return [row(user(content)) for content in contents]
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
-
-
-def test_a_file_holds_what_the_receipt_says(tmp_path: Path) -> None:
-    target = tmp_path / "deep" / "er" / "out.jsonl"
-    seen: list[int] = []
-    done = write(rows("a", "b"), target, redactor=None, on_progress=seen.append)
-    data = target.read_bytes()
-    assert done.path == target
-    assert (done.rows, done.bytes, done.redactions) == (2, len(data), {})
-    assert done.sha256 == hashlib.sha256(data).hexdigest()
-    assert data == b"".join(line(one) for one in rows("a", "b"))
-    assert seen == [1, 2]
-    assert names(tmp_path) == ["out.jsonl"]
-
-
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("redact", [False, True])
-def test_an_interrupted_export_leaves_nothing(
-    tmp_path: Path, error: type[BaseException], redact: bool
-) -> None:
-    def broken() -> Iterator[dict[str, Any]]:
-        yield from rows("a", "b")
-        raise error
-
-    redactor = Redactor(KEY) if redact else None
-    stream = io.BytesIO()
-    with pytest.raises(error):
-        write(broken(), tmp_path / "out.jsonl", redactor=redactor)
-    assert names(tmp_path) == []
-    if redact:
-        with pytest.raises(error):
-            write(broken(), stream, redactor=redactor)
-        assert stream.getvalue() == b""
-
-
-def test_an_existing_file_is_kept_unless_told(tmp_path: Path) -> None:
-    target = tmp_path / "out.jsonl"
-    target.write_text("mine")
-    with pytest.raises(Invalid, match="exists"):
-        write(rows("a"), target, redactor=None)
-    assert target.read_text() == "mine"
-    write(rows("a"), target, redactor=None, overwrite=True)
-    assert target.read_bytes() == line(rows("a")[0])
-    assert names(tmp_path) == ["out.jsonl"]
-
-
-def test_a_file_made_in_the_meantime_is_kept(tmp_path: Path) -> None:
-    target = tmp_path / "out.jsonl"
-
-    def slow() -> Iterator[dict[str, Any]]:
-        yield from rows("a")
-        target.write_text("theirs")
-
-    with pytest.raises(Invalid, match="exists"):
-        write(slow(), target, redactor=None)
-    assert target.read_text() == "theirs"
-    assert names(tmp_path) == ["out.jsonl"]
-
-
-def test_impossible_targets_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(Invalid, match="folder"):
-        write(rows("a"), tmp_path, redactor=None)
-    with pytest.raises(Invalid, match="cannot be made"):
-        write(rows("a"), tmp_path / "file" / "x" / "out.jsonl", redactor=None)
-
-
-def test_redaction_is_counted_and_said(tmp_path: Path) -> None:
-    target = tmp_path / "out.jsonl"
-    redactor = Redactor(KEY)
-    redactor.redact("x@corp.com")
-    done = write(rows("to ann@corp.com", "clean"), target, redactor=redactor)
-    first, second = (json.loads(text) for text in target.read_text().splitlines())
-    assert done.redactions == {"email": 1}
-    assert first["redaction"] == {"ruleset": redactor.ruleset, "n": 1}
-    assert second["redaction"]["n"] == 0
-    assert "corp.com" not in target.read_text()
-
-
-def test_a_secret_found_late_goes_from_earlier_rows(tmp_path: Path) -> None:
-    texts = ("plain q8Zx71bbTr, annlee", "API_KEY=q8Zx71bbTr in /home/annlee/x", "q8Zx71bbTr")
-    target, stream = tmp_path / "out.jsonl", io.BytesIO()
-    done = write(rows(*texts), target, redactor=Redactor(KEY))
-    again = write(rows(*texts), stream, redactor=Redactor(KEY))
-    assert target.read_bytes() == stream.getvalue()
-    assert (done.sha256, done.rows) == (again.sha256, 3)
-    assert hashlib.sha256(target.read_bytes()).hexdigest() == done.sha256
-    assert b"q8Zx71bbTr" not in stream.getvalue()
-    assert b"annlee" not in stream.getvalue()
-    first, second, third = (json.loads(text) for text in target.read_text().splitlines())
-    assert [one["redaction"]["n"] for one in (first, second, third)] == [2, 2, 1]
-    assert names(tmp_path) == ["out.jsonl"]
-
-
-class Blind(Redactor):
-    """Replaces nothing, so that the second scan has something to find."""
-
-    def redact(self, value: Any) -> Any:
-        return value
-
-
-@pytest.mark.parametrize("to_stream", [False, True])
-def test_the_second_scan_fails_closed(tmp_path: Path, to_stream: bool) -> None:
-    stream = io.BytesIO()
-    output = stream if to_stream else tmp_path / "out.jsonl"
-    with pytest.raises(RedactionFailed, match="row 2") as raised:
-        write(rows("clean", "to ann@corp.com"), output, redactor=Blind(KEY))
-    assert "ann@" not in str(raised.value)
-    assert names(tmp_path) == []
-    assert stream.getvalue() == b""
-
-
-def test_a_plain_stream_gets_rows_as_they_come() -> None:
-    stream = io.BytesIO()
-    done = write(rows("a"), stream, redactor=None)
-    assert stream.getvalue() == line(rows("a")[0])
-    assert done.path is None
-
-
-def test_redaction_keeps_calls_paired(tmp_path: Path) -> None:
+def test_redaction_keeps_calls_paired() -> None:
     secret = "q8Zx71bbTr-ann@corp.com"
     arguments = json.dumps({"password": secret, "ann@corp.com": [1, "123"]})
     history = [says("", call("ann@corp.com", "T", arguments)), gives("ann@corp.com", secret)]
-    target = tmp_path / "out.jsonl"
-    write([row(*history)], target, redactor=Redactor(KEY))
-    made = json.loads(target.read_text())
+    text = line(Redactor(KEY).redact(row(*history))).decode()
+    made = json.loads(text)
     assert_paired(made["messages"])
     decoded = json.loads(made["messages"][0]["tool_calls"][0]["function"]["arguments"])
     assert list(decoded.values())[1] == [1, "123"]
     assert decoded["password"] == made["messages"][1]["content"]
-    assert "corp.com" not in target.read_text()
+    assert "corp.com" not in text
 
 
 # --- since --------------------------------------------------------------------------------
