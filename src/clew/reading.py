@@ -294,11 +294,15 @@ def own_log(tx: Tx, head: Head, after: int, limit: int | None) -> list[Entry]:
     return entries_of(tx, [Range(head.key, low, high)]) if low <= high else []
 
 
-def info(tx: Tx, session: int) -> SessionInfo:
-    """A session as it is listed, config included."""
+def info(tx: Tx, session: int, settings: dict[str, JSON] | None = None) -> SessionInfo:
+    """A session as it is listed, config included; where its `settings` are known, they are not
+    read again.
+    """
     row = tx.one("session_info", session=session)
     if row is None:
         raise NotFound(f"session key {session} is not in this ledger")
+    if settings is not None:
+        return info_row(row, settings)
     head = tx.one("head_look", session=session)
     place = Place(head[4], head[5]) if head and head[4] is not None else None
     return info_row(row, config(tx, place))

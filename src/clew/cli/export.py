@@ -1,10 +1,11 @@
-"""`clew export`: sessions as training data. And `clew source`: the files they were imported from."""
+"""`clew export`: sessions as training data. `clew source`: the files they were imported from."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from clew.cli import output
 from clew.cli.options import Setup, setup
 
 if TYPE_CHECKING:
-    from clew.exporting import Exported, ExportOptions, Recipe, Redaction, Selection, Splits
+    from clew.exporting import Exported, ExportOptions, Recipe, Redaction, Splits
     from clew.ledger import Ledger
 
 F = Callable[..., Any]
@@ -71,7 +72,7 @@ _REDACTION = _together(
     click.option("--known", "known_lists", multiple=True, type=click.Path(exists=True),
                  help="A file of secrets to replace, one a line."),
     click.option("--known-from-env", is_flag=True, help="Secrets in this environment, too."),
-    click.option("--independent", is_flag=True, help="Have another scanner look at it (Kingfisher)."),
+    click.option("--independent", is_flag=True, help="Have Kingfisher look at the file, too."),
 )  # fmt: skip
 _WAY = _together(
     click.option("--split", "splits", multiple=True, metavar="NAME=WEIGHT",
@@ -91,8 +92,8 @@ _WAY = _together(
 
 @click.command()
 @setup
-@click.option("-o", "--output", "target", metavar="FILE", help="A file, a folder, or - for stdout.")
-@click.option("--as", "form", default="native", metavar="FORMAT", help="See `clew export --formats`.")
+@click.option("-o", "--output", "target", metavar="FILE", help="A file, a folder, or -.")
+@click.option("--as", "form", default="native", metavar="FORMAT", help="One of --formats.")
 @click.option("--formats", is_flag=True, help="List the formats.")
 @_SELECTION
 @_SHAPING
@@ -137,69 +138,45 @@ def _list_formats(setup: Setup) -> None:
         output.text(f"{one.name:18} {one.about}")
 
 
-def _recipe(ledger: Ledger, told: dict[str, Any]) -> Recipe:
-    from clew.exporters.shaping import Shaping
-    from clew.exporting import Recipe
+_LISTS = {
+    "tiers": "tier",
+    "outcomes": "outcome",
+    "models": "model",
+    "providers": "provider",
+    "tools": "tool",
+    "turn_tiers": "turn_tier",
+    "turn_models": "turn_model",
+    "turn_providers": "turn_provider",
+}
 
-    chosen = {name: told[name] for name in ("segments", "reasoning", "parallel", "explode")}
-    shaping = Shaping(
-        **{name: value for name, value in chosen.items() if value is not None},
-        max_tokens=told["max_tokens"],
-        result_tokens=told["result_tokens"],
-        tiers=_upper(told["turn_tiers"]),
-        models=told["turn_models"],
-        providers=told["turn_providers"],
-        recorded_tools_only=told["recorded_tools"],
+
+def _recipe(ledger: Ledger, told: dict[str, Any]) -> Recipe:
+    from clew.cli import find
+    from clew.exporting import asked
+
+    names = set(asked.Asked.__struct_fields__) - {"session", "format", "policy", "raw", "project"}
+    said = {name: told[name] for name in names if name in told}
+    said |= {field: list(told[name]) for name, field in _LISTS.items()}
+    recipe = asked.recipe(
+        asked.Asked(
+            **said,
+            session=[find.session(ledger, name).id for name in told["names"]],
+            format=told["form"],
+            raw=not told["redact"],
+        )
     )
-    return Recipe(
-        format=told["form"],
-        selection=_selection(ledger, told),
-        shaping=shaping,
+    return replace(
+        recipe,
         redaction=_redaction(told) if told["redact"] else None,
-        near=told["near"],
-        train_shared=told["train_shared"],
         verifier=_function(told["verifier"]),
         summarise=_function(told["summarise"]),
     )
 
 
-def _selection(ledger: Ledger, told: dict[str, Any]) -> Selection:
-    from clew.cli import find
-    from clew.exporting import Selection
-
-    low, high = _between("complexity", told["complexity"])
-    least, most = _between("tokens", told["tokens"])
-    same = ("since", "until", "agent", "label", "query", "models", "providers", "tools")
-    return Selection(
-        **{name: told[name] for name in same},
-        sessions=tuple(find.session(ledger, name).id for name in told["names"]),
-        tiers=_upper(told["tiers"]),
-        outcomes=tuple(one.lower() for one in told["outcomes"]),
-        complexity=None if low is None else (low, 100 if high is None else high),
-        tokens=None if least is None else (least, most),
-    )
-
-
-def _upper(tiers: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(tier.upper() for tier in tiers)
-
-
-def _between(what: str, text: str | None) -> tuple[int | None, int | None]:
-    """`40-80`, `40-` and `40`."""
-    if text is None:
-        return None, None
-    low, dash, high = text.partition("-")
-    try:
-        least = int(low)
-        most = int(high) if high else (None if dash else least)
-    except ValueError:
-        raise click.UsageError(f"--{what} {text!r}: write LOW-HIGH, such as 40-80") from None
-    return least, most
-
-
 def _redaction(told: dict[str, Any]) -> Redaction:
     from clew.exporting import Redaction
-    from clew.redaction import Policy, known
+    from clew.redaction import known
+    from clew.redaction.policy import Policy
 
     secrets = [one for path in told["known_lists"] for one in known.from_file(path)]
     if told["known_from_env"]:

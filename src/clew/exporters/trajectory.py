@@ -49,7 +49,7 @@ class Known(msgspec.Struct, frozen=True):
     """What is known of a session beside its messages. `tools` are definitions as the agent gave
     them to the model; `ends` says why the model stopped, by the place of a message; `subagents`
     are the sessions that its calls began, with the call; `branch` is `head`, or `left` for a tip
-    that was rewound or undone, at `place`.
+    that was rewound or undone.
     """
 
     calls: Sequence[Call] = ()
@@ -58,7 +58,6 @@ class Known(msgspec.Struct, frozen=True):
     subagents: Sequence[tuple[str, str | None]] = ()
     root: str | None = None
     branch: str = "head"
-    place: Position | None = None
     rules: Sequence[Rule] = ()
     verifier: Verifier | None = None
 
@@ -138,11 +137,10 @@ def _row(
     providers = [message.usage.provider for message in history if message.usage]
     providers += [call.provider for call in calls if call.provider]
     tools, source = tools_of((one.call for one in pairs.calls), known.tools)
-    place = known.place if known.place is not None else session.head
     return {
         "schema": SCHEMA,
         "session_id": session.id,
-        "branch_id": None if place is None else str(place),
+        "branch_id": None if session.head is None else str(session.head),
         "branch": known.branch,
         "root_session_id": known.root or session.id,
         "title": session.title,

@@ -5,6 +5,7 @@ is `Ledger.export`. Rows are made in units that do not depend on one another (`p
 one process, several or a cluster (`engines`, `ray`) write the same bytes.
 """
 
+from clew.exporting.asked import Asked
 from clew.exporting.job import PLACEHOLDERS, Exported, ExportOptions, Progress, count, export
 from clew.exporting.manifest import Manifest
 from clew.exporting.plan import Splits
@@ -15,6 +16,7 @@ from clew.exporting.selection import TIERS, Selection, chosen
 __all__ = [
     "PLACEHOLDERS",
     "TIERS",
+    "Asked",
     "ExportOptions",
     "Exported",
     "Manifest",

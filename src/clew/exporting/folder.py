@@ -93,6 +93,17 @@ def private(path: Path) -> IO[bytes]:
     return os.fdopen(handle, "wb")
 
 
+def same_file(source: Path, target: Path) -> None:
+    """Give a file another name beside its own; where that cannot be, copy it."""
+    with suppress(FileNotFoundError):
+        target.unlink()
+    try:
+        os.link(source, target)
+    except OSError:
+        with source.open("rb") as old, private(target) as new:
+            shutil.copyfileobj(old, new)
+
+
 def lines(paths: Iterator[Path]) -> Iterator[bytes]:
     """The lines of some files, one after the other."""
     for path in paths:

@@ -15,7 +15,7 @@ from clew import reading
 from clew.exporters.base import Row, segments
 from clew.exporters.trajectory import NOTHING, Known, trajectory
 from clew.exporting import routing
-from clew.log import Names, Place, Range, look_head, on_path, path
+from clew.log import Place, Range, look_head, on_path, path
 from clew.model import Compaction, Entry, Kind, Message, Position, Usage
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def row_at(tx: Tx, key: int, place: Place | None, known: Known = NOTHING) -> Row
     """The row of a session as the path to `place` tells it."""
     pieces = path(tx, place)
     entries = reading.entries_of(tx, pieces)
-    head = Names(tx).position(place)
-    info = msgspec.structs.replace(reading.info(tx, key), head=head)
+    head = entries[-1].position if entries else None
+    info = msgspec.structs.replace(reading.info(tx, key, _settings(entries)), head=head)
     return row_of(tx, info, key, pieces, entries, known)
 
 
@@ -138,6 +138,14 @@ def _ends(entries: list[Entry]) -> dict[Position, str]:
             if told is not None:
                 found[entry.position] = told[1].decode()
     return found
+
+
+def _settings(entries: list[Entry]) -> dict[str, JSON]:
+    """The settings in force at the end of a path."""
+    for entry in reversed(entries):
+        if entry.kind is Kind.CONFIG:
+            return dict(entry.data["config"]) if entry.body is not None else {}
+    return {}
 
 
 # --- tools ---------------------------------------------------------------------------------

@@ -20,11 +20,10 @@ from clew.exporters.base import Row, Unfit, line
 from clew.exporters.shaping import duplicates, shape
 from clew.exporters.trajectory import Known
 from clew.exporting import rows
-from clew.exporting.folder import Folder, private
+from clew.exporting.folder import Folder, private, same_file
 from clew.exporting.plan import Piece, Unit
 from clew.exporting.recipe import Recipe
 from clew.exporting.selection import refused
-from clew.model import Position
 from clew.redaction.engine import Learned, Redactor
 from clew.redaction.policy import Action
 
@@ -153,12 +152,10 @@ class _First:
             yield clean
 
     def _known(self, tx: Tx, piece: Piece) -> Known:
-        session = tx.one("session_by_key", session=piece.at[0])
         return Known(
             subagents=piece.subagents,
             root=piece.root,
             branch=piece.branch,
-            place=Position(session[2], piece.at[1]) if session else None,
             rules=self._recipe.outcome_rules,
             verifier=self._recipe.verifier,
         )
@@ -257,23 +254,37 @@ def _again(
     part: Part, number: int, redactor: Redactor | None, left_out: frozenset[int], folder: Folder
 ) -> Part:
     source, target = (folder.part(number, part.split, stage) for stage in ("first", "last"))
-    done = Part(part.split, owners=[])
+    changed = _changed(source, redactor) if redactor is not None else {}
+    if not changed and left_out.isdisjoint(part.owners):
+        same_file(source, target)
+        return Part(part.split, part.rows, part.bytes)
+    done = Part(part.split)
     mended: list[tuple[int, int]] = []
     with source.open("rb") as old, private(target) as new:
-        for owner, data in zip(part.owners, old, strict=True):
+        for at, (owner, data) in enumerate(zip(part.owners, old, strict=True)):
             if owner in left_out:
                 continue
-            if redactor is not None and redactor.suspects(data):
-                fresh = _mended(redactor, data)
-                if fresh != data:
-                    mended.append((done.bytes, len(fresh)))
-                    data = fresh  # noqa: PLW2901 - what is written is the line as it is now
-            new.write(data)
+            fresh = changed.get(at, data)
+            if fresh is not data:
+                mended.append((done.bytes, len(fresh)))
+            new.write(fresh)
             done.rows += 1
-            done.bytes += len(data)
-    if redactor is not None and mended:
+            done.bytes += len(fresh)
+    if redactor is not None:
         _scan(redactor, target, mended)
     return done
+
+
+def _changed(source: Path, redactor: Redactor) -> dict[int, bytes]:
+    """The lines of a file in which something is found still, by number, without it."""
+    changed = {}
+    with source.open("rb") as stream:
+        for at, data in enumerate(stream):
+            if redactor.suspects(data):
+                fresh = _mended(redactor, data)
+                if fresh != data:
+                    changed[at] = fresh
+    return changed
 
 
 def _mended(redactor: Redactor, data: bytes) -> bytes:
@@ -323,7 +334,7 @@ def told(learned: Learned) -> tuple[list[tuple[str, str]], list[bytes]]:
 
 def _learned(told: tuple[list[tuple[str, str]], list[bytes]]) -> Learned:
     values, issued = told
-    return Learned(frozenset(tuple(value) for value in values), frozenset(issued))
+    return Learned(frozenset((type_, text) for type_, text in values), frozenset(issued))
 
 
 def _union(folder: Folder) -> Union:

@@ -17,36 +17,19 @@ import msgspec
 
 from clew import wire
 from clew.errors import Invalid, Unavailable
-from clew.exporting import Exported, ExportOptions, Recipe, Selection
+from clew.exporting import Exported, ExportOptions, Recipe
+from clew.exporting import asked as words
 from clew.exporting.targets import refuse_existing, take_name
 
 
 def asked(recipe: Recipe, options: ExportOptions) -> dict[str, Any]:
     """An export as a query. Raises `Invalid` for what a server does not do for others."""
-    selection = recipe.selection
-    plain = Recipe(selection=selection, redaction=recipe.redaction)
-    alone = ExportOptions(overwrite=options.overwrite)
-    taken = Selection(
-        since=selection.since,
-        until=selection.until,
-        project=selection.project,
-        agent=selection.agent,
-        sessions=selection.sessions,
-        tiers=selection.tiers,
-    )
-    if recipe != plain or options != alone or selection != taken or len(selection.tiers) > 1:
+    if options != ExportOptions(overwrite=options.overwrite):
         raise Invalid(
-            "a server's ledger is exported in the native format, by window, project, agent, "
-            "session and tier: for more, run clew export on the server's machine"
+            "a server gives one stream of lines, made by itself: splits, workers, branches and "
+            "what goes on from another export are for clew export on the server's machine"
         )
-    return {
-        "since": selection.since,
-        "until": selection.until,
-        "agent": selection.agent,
-        "tier": selection.tiers[0] if selection.tiers else None,
-        "raw": recipe.redaction is None,
-        "summary": True,
-    }
+    return {**msgspec.structs.asdict(words.asked(recipe)), "summary": True}
 
 
 def save(

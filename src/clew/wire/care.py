@@ -11,6 +11,9 @@ from clew.access import Scope
 from clew.drafts import TIME_MS_MAX
 from clew.wire.base import Name, Request, Since
 
+Bounds = Annotated[str, Meta(max_length=40, description="From and to: `40-80`, `40-` or `40`.")]
+TokenLimit = Annotated[int, Meta(ge=1)]
+
 
 class Health(msgspec.Struct):
     """`ok`, or a word for what is wrong."""
@@ -94,16 +97,40 @@ class Count(msgspec.Struct):
 
 
 class TrajectoryQuery(Request):
-    """Which sessions become rows. `raw` leaves the redaction out and needs `export:raw`. With
-    `summary` a last line `{"exported": …}` says what was sent, and that it is whole.
+    """Which sessions become rows, and rows of which format (`native`, `trl`, …). Ranges are written
+    `40-80`, a policy of redaction `EMAIL=warn`. `raw` leaves the redaction out and needs
+    `export:raw`. With `summary` a last line `{"exported": …}` says what was sent, and that it is
+    whole.
     """
 
     since: Since | None = None
     until: Since | None = None
     project: Name | None = None
     agent: Name | None = None
+    label: Name | None = None
+    query: Name | None = None
     session: list[Name] = []
-    tier: Name | None = None
+    tier: list[Name] = []
+    outcome: list[Name] = []
+    model: list[Name] = []
+    provider: list[Name] = []
+    tool: list[Name] = []
+    complexity: Bounds | None = None
+    tokens: Bounds | None = None
+    format: Name = "native"
+    segments: Name | None = None
+    reasoning: Name | None = None
+    parallel: Name | None = None
+    explode: Name | None = None
+    max_tokens: TokenLimit | None = None
+    result_tokens: TokenLimit | None = None
+    turn_tier: list[Name] = []
+    turn_model: list[Name] = []
+    turn_provider: list[Name] = []
+    recorded_tools: bool = False
+    near: Annotated[float, Meta(gt=0, le=1)] | None = None
+    train_shared: bool = False
+    policy: list[Name] = []
     raw: bool = False
     summary: bool = False
 

@@ -14,10 +14,12 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, BinaryIO, cast
 
+import msgspec
+
 from clew import wire
 from clew.access import Scope
 from clew.errors import NotFound
-from clew.exporting import Recipe, Redaction, Selection, handed_out
+from clew.exporting import asked, handed_out
 from clew.server.answer import Answer, Stream
 from clew.server.call import Call
 
@@ -32,24 +34,21 @@ async def trajectories(call: Call) -> Stream:
     query: wire.TrajectoryQuery = call.query
     if query.raw:
         call.require(Scope.EXPORT_RAW)
-    export = call.ledger.sync.export
+    export, recipe = call.ledger.sync.export, asked.recipe(_asked(query))
 
     def run(output: BinaryIO) -> None:
-        selection = Selection(
-            since=query.since,
-            until=query.until,
-            project=query.project,
-            agent=query.agent,
-            sessions=tuple(query.session),
-            tiers=(query.tier,) if query.tier else (),
-        )
-        recipe = Recipe(selection=selection, redaction=None if query.raw else Redaction())
         done = export(recipe, output=output)
         if query.summary:
             told = {name: getattr(done, name) for name in wire.ExportSummary.__struct_fields__}
             output.write(wire.encode({"exported": told}) + b"\n")
 
     return await stream(run, JSON_LINES)
+
+
+def _asked(query: wire.TrajectoryQuery) -> asked.Asked:
+    told = msgspec.structs.asdict(query)
+    del told["summary"]
+    return asked.Asked(**told)
 
 
 async def stream(run: Callable[[BinaryIO], object], content_type: bytes) -> Stream:

@@ -15,6 +15,9 @@ from clew import exporting, previewing
 from clew.access import Scope
 from clew.clean import plain
 from clew.errors import Invalid, NotFound, RedactionFailed
+from clew.exporters.formats import FORMATS
+from clew.exporters.outcome import OUTCOMES
+from clew.exporting import asked
 from clew.server.pages import render
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 LISTED: Final = 100
 """So many of the selected sessions are listed, the newest."""
 FILE: Final = "/api/v1/trajectories"
+NATIVE: Final = "native"
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -37,7 +41,12 @@ class Query(msgspec.Struct, frozen=True):
     until: str = ""
     project: str = ""
     agent: str = ""
+    query: str = ""
+    tier: list[str] = []
+    outcome: list[str] = []
+    model: list[str] = []
     session: list[str] = []
+    format: str = NATIVE
     raw: bool = False
 
 
@@ -63,6 +72,11 @@ async def shown(call: Call) -> Answer:
         listed=newest[:LISTED],
         file=f"{FILE}?{_same(query)}" if _same(query) else FILE,
         preview=f"/export/preview?{_same(query)}",
+        judged=bool(query.tier or query.outcome or query.model),
+        outcomes=OUTCOMES,
+        tiers=exporting.TIERS,
+        formats=[one for one in FORMATS.values() if one.lines],
+        about=FORMATS[query.format].about if query.format in FORMATS else "",
     )
 
 
@@ -96,14 +110,18 @@ async def _chosen(call: Call) -> tuple[str, list[SessionInfo]]:
 
 
 def _select(ledger: Ledger, query: Query) -> dict[int, SessionInfo]:
-    selection = exporting.Selection(
-        since=query.since or None,
-        until=query.until or None,
-        project=query.project or None,
-        agent=query.agent or None,
-        sessions=tuple(query.session),
-    )
-    return exporting.chosen(ledger, selection)
+    return exporting.chosen(ledger, asked.recipe(_asked(query)).selection)
+
+
+def _asked(query: Query) -> asked.Asked:
+    return asked.Asked(**_told(query))
+
+
+def _told(query: Query) -> dict[str, Any]:
+    told = msgspec.structs.asdict(query)
+    for name in ("tier", "outcome", "model"):
+        told[name] = [value for value in told[name] if value]  # a form sends what is not chosen
+    return told
 
 
 def _look(ledger: Ledger, query: Query) -> previewing.Preview:
@@ -124,7 +142,7 @@ def _may(call: Call, scope: str) -> bool:
 def _same(query: Query) -> str:
     """The same choice as a query."""
     fields: dict[str, Any] = {
-        name: value for name, value in msgspec.structs.asdict(query).items() if value
+        name: value for name, value in _told(query).items() if value and value != NATIVE
     }
     if query.raw:
         fields["raw"] = "true"
