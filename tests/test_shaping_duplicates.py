@@ -215,6 +215,20 @@ def test_a_threshold_is_a_share(threshold: float) -> None:
         near_duplicates([], threshold)
 
 
+def test_branches_are_compared_by_what_they_do_not_share() -> None:
+    def branch(end: str) -> Row:
+        talk = Talk().user(" ".join(random_text(5))).says(" ".join(random_text(6)))
+        row = talk.user(end).says(f"that is {end}").row()
+        for message in row["messages"][2:]:
+            message["at"] = [f"{end}:{message['id']}"]
+        return row
+
+    rows = [branch(end) for end in ("this", "that one here", "that one here")]
+    assert near_duplicates(list(map(signature, rows)), 0.9) == {1: 0, 2: 0}
+    once = map(signature, trained_once(rows[:2]))
+    assert near_duplicates(list(once), 0.9) == {}
+
+
 def test_there_is_a_family_for_each() -> None:
     with pytest.raises(Invalid, match="families"):
         near_duplicates([b""], 0.9, [])

@@ -32,6 +32,8 @@ SHORT: Final = 256
 """Up to so many runs of words a signature holds all hashes."""
 _SIGNATURE = struct.Struct(f"<{PLACES}I")
 _POINTS: Final = tuple(range(0, 1 << 32, (1 << 32) // PLACES))
+_NOT_SAID: Final = frozenset({"meta", "kind", "context"})
+"""Fields of messages that nobody said here: injected ones, summaries, repeated ones."""
 _BUCKET_MAX = 100
 """How many sessions one is compared with because of one common band."""
 _MISSED_MAX = 0.001
@@ -100,7 +102,7 @@ def _keys(messages: Sequence[Row]) -> Iterator[tuple[object, ...] | None]:
 def signature(row: Row) -> bytes:
     """What is compared of a session: 512 bytes (up to 1,536 of a short one) made of the words of
     the user and the model and of the arguments of calls; empty when nothing was said. Injected
-    messages, summaries and results do not count. Equal on every machine.
+    messages, summaries, results and context do not count. Equal on every machine.
     """
     text = "\n".join(_said(row["messages"])).lower()
     words = _WORDS.findall(text) if _UNSPACED.search(text) else text.split()
@@ -122,7 +124,7 @@ def signature(row: Row) -> bytes:
 
 def _said(messages: Iterable[Row]) -> Iterator[str]:
     for message in messages:
-        if message["role"] not in ("user", "assistant") or message.get("meta") or "kind" in message:
+        if message["role"] not in ("user", "assistant") or not _NOT_SAID.isdisjoint(message):
             continue
         content = message["content"]
         if isinstance(content, str):
