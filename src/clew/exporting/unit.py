@@ -125,7 +125,9 @@ class _First:
         natives = list(self._native(tx, family))
         if pairs is None:
             shared = self._recipe.train_shared
-            self._rows(natives if shared else duplicates.trained_once(natives, self._unfit))
+            keep = self._recipe.shape.each is None  # a record of its own, whatever trains in it
+            once = duplicates.trained_once(natives, self._unfit, keep=keep)
+            self._rows(natives if shared else once)
             return
         for row in pairs(natives):
             if isinstance(row, Unfit):
