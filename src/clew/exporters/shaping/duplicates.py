@@ -47,13 +47,17 @@ _WORDS = re.compile(rf"[{_SCRIPT_WITHOUT_SPACES}]|[^\s{_SCRIPT_WITHOUT_SPACES}]+
 
 
 def trained_once(
-    rows: Iterable[Row], on_unfit: Callable[[Unfit], None] | None = None
+    rows: Iterable[Row],
+    on_unfit: Callable[[Unfit], None] | None = None,
+    *,
+    keep: bool = False,
 ) -> Iterator[Row]:
     """The rows of a family (sessions with a common root, in the order of the ledger), shaped or
     not, with each message trained in the first row only in which it is fit for that. What a row
     repeats is context in it, and counts in no figure.
 
-    A row in which nothing is left to train goes to `on_unfit`, or is left out.
+    A row in which nothing is left to train goes to `on_unfit`, or is left out, unless such rows
+    are to be kept.
     """
     seen: set[tuple[object, ...]] = set()
     trained: set[tuple[object, ...]] = set()
@@ -69,7 +73,7 @@ def trained_once(
         named = [(key, m) for key, m in zip(keys, messages, strict=True) if key is not None]
         seen.update(key for key, _ in named)
         trained.update(key for key, message in named if message["train"])
-        if before and not after:
+        if before and not after and not keep:
             if on_unfit is not None:
                 on_unfit(Unfit("shared prefix", "everything in it trains in an earlier row"))
         elif all(old is new for old, new in zip(row["messages"], messages, strict=True)):
