@@ -175,17 +175,22 @@ def _recipe(ledger: Ledger, told: dict[str, Any]) -> Recipe:
 
 def _redaction(told: dict[str, Any]) -> Redaction:
     from clew.exporting import Redaction
-    from clew.redaction import known
     from clew.redaction.policy import Policy
+
+    return Redaction(policy=Policy.parse(told["policy"]), **_lists(told))
+
+
+def _lists(told: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Names and secrets of the user's own."""
+    if not (told["known_from_env"] or told["known_lists"] or told["name_lists"]):
+        return {}
+    from clew.redaction import known
 
     secrets = [one for path in told["known_lists"] for one in known.from_file(path)]
     if told["known_from_env"]:
         secrets += known.from_environment()
-    return Redaction(
-        policy=Policy.parse(told["policy"]),
-        names=tuple(one for path in told["name_lists"] for one in known.from_file(path)),
-        known=tuple(dict.fromkeys(secrets)),
-    )
+    names = [one for path in told["name_lists"] for one in known.from_file(path)]
+    return {"known": tuple(dict.fromkeys(secrets)), "names": tuple(dict.fromkeys(names))}
 
 
 def _function(named: str | None) -> Any:
