@@ -27,6 +27,13 @@ UNKNOWN: Final = "unknown"
 RAW: Final = "raw"
 """Where arguments stand that are no object, as in Harbor's own converters."""
 SOURCES: Final = {"system": "system", "user": "user", "assistant": "agent"}
+TOLD: Final = frozenset(
+    {
+        "session_id", "agent", "model_used", "tools", "messages", "role", "time", "content",
+        "reasoning_content", "tool_calls", "tool_call_id", "name",
+    }
+)  # fmt: skip
+"""Native fields that ATIF has words for."""
 _MEDIA = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _FIGURES = ("tier", "complexity_score", "latency_ms", "finish_reason", "provider", "request_id")
 
@@ -46,6 +53,7 @@ def project(row: Row) -> Row:
     if row["model_used"]:
         agent["model_name"] = carried["model_used"] = row["model_used"]
     agent["tool_definitions"] = carried["tools"] = row["tools"]
+    extra = writer.rest(row, carried)
     return {
         "schema_version": VERSION,
         "session_id": row["session_id"],
@@ -53,10 +61,7 @@ def project(row: Row) -> Row:
         "agent": agent,
         "steps": steps,
         "final_metrics": _final(row, steps),
-        "extra": {
-            **{key: value for key, value in row.items() if key not in carried},
-            "clew": {"fields": list(row), "message_fields": writer.shapes},
-        },
+        "extra": {**extra, "clew_fields": writer.shapes},
     }
 
 
@@ -66,8 +71,9 @@ def file(row: Row) -> tuple[str, bytes]:
 
 
 class _Writer:
-    """Writes the steps of a row. `shapes` are the orders of fields that its messages have: a
-    message names its own by number, so that it can be written again as it was.
+    """Writes the steps of a row. `shapes` are the lists of fields that it, its messages and their
+    telemetry have: each names its own by number, under `clew`, so that it can be written again as
+    it was, with the fields that are null and not repeated.
     """
 
     def __init__(self, row: Row) -> None:
@@ -88,13 +94,19 @@ class _Writer:
                 out.append(self._step(len(out) + 1, message))
         return out
 
-    def _rest(self, message: Row, carried: Mapping[str, JSON]) -> Row:
-        """What ATIF has no place for, and the message's shape."""
-        keys = tuple(message)
+    def rest(self, native: Row, carried: Mapping[str, JSON]) -> Row:
+        """What ATIF has no place for, and the shape."""
+        keys = tuple(native)
         if keys not in self._numbers:
             self._numbers[keys] = len(self.shapes)
             self.shapes.append(list(keys))
-        rest = {key: value for key, value in message.items() if key not in carried}
+        rest = {
+            key: value
+            for key, value in native.items()
+            if key not in carried and (value is not None or key in TOLD)
+        }
+        if isinstance(rest.get("telemetry"), dict):
+            rest["telemetry"] = self.rest(rest["telemetry"], {})
         return {"clew": self._numbers[keys], **rest}
 
     def _step(self, number: int, message: Row) -> Row:
@@ -110,7 +122,7 @@ class _Writer:
         if _copied(message, self._row["session_id"]):
             step["is_copied_context"] = True
             step.pop("metrics", None)  # it was counted where it was said
-        step["extra"] = self._rest(message, carried) | odd
+        step["extra"] = self.rest(message, carried) | odd
         return step
 
     def _agent(self, step: Row, carried: Row, message: Row) -> None:
@@ -147,7 +159,7 @@ class _Writer:
         result: Row = {"source_call_id": id, "content": said}
         if id in self._began:
             result["subagent_trajectory_ref"] = [_reference(one) for one in self._began[id]]
-        result["extra"] = self._rest(message, carried) | odd
+        result["extra"] = self.rest(message, carried) | odd
         steps[-1].setdefault("observation", {"results": []})["results"].append(result)
 
 

@@ -9,10 +9,11 @@ from clew.exporters.base import Row, line
 from clew.exporters.projections.atif import SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from clew.model import JSON
 
+_Shapes = list[list[str]]
 _ROLES: Final = {source: role for role, source in SOURCES.items()}
 
 
@@ -21,15 +22,14 @@ def row_of(document: Row) -> Row:
     written by Clew: another agent's is imported instead.
     """
     try:
-        extra = document["extra"]
-        shapes = extra["clew"]
-        return _ordered(shapes["fields"], _known(document, shapes["message_fields"]), extra)
+        shapes = document["extra"]["clew_fields"]
+        return _ordered(shapes, _known(document, shapes), document["extra"])
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         text = f"the document is none that Clew wrote ({error!r}): bring it in with clew import"
         raise Invalid(text) from None
 
 
-def _known(document: Row, shapes: Sequence[Sequence[str]]) -> Row:
+def _known(document: Row, shapes: _Shapes) -> Row:
     agent = document["agent"]
     return {
         "session_id": document["session_id"],
@@ -40,12 +40,17 @@ def _known(document: Row, shapes: Sequence[Sequence[str]]) -> Row:
     }
 
 
-def _ordered(fields: Sequence[str], known: Mapping[str, JSON], extra: Mapping[str, JSON]) -> Row:
-    """The fields in their order: as `extra` has them, else as ATIF tells them."""
-    return {name: extra[name] if name in extra else known[name] for name in fields}
+def _ordered(shapes: _Shapes, known: Mapping[str, JSON], extra: Mapping[str, JSON]) -> Row:
+    """The fields in their order: as `extra` has them, else as ATIF tells them, else null."""
+    out: Row = {}
+    for name in shapes[extra["clew"]]:
+        out[name] = extra[name] if name in extra else known.get(name)
+        if name == "telemetry" and out[name] is not None:
+            out[name] = _ordered(shapes, {}, out[name])
+    return out
 
 
-def _messages(step: Row, shapes: Sequence[Sequence[str]]) -> Iterator[Row]:
+def _messages(step: Row, shapes: _Shapes) -> Iterator[Row]:
     """What a step says, and what its calls gave back."""
     extra = step["extra"]
     names = {call["tool_call_id"]: call["function_name"] for call in step.get("tool_calls", ())}
@@ -56,7 +61,7 @@ def _messages(step: Row, shapes: Sequence[Sequence[str]]) -> Iterator[Row]:
         "reasoning_content": step.get("reasoning_content"),
         "tool_calls": [_call(call) for call in step.get("tool_calls", ())],
     }
-    yield _ordered(shapes[extra["clew"]], known, extra)
+    yield _ordered(shapes, known, extra)
     for result in step.get("observation", {}).get("results", ()):
         more = result["extra"]
         id = result["source_call_id"]
@@ -66,7 +71,7 @@ def _messages(step: Row, shapes: Sequence[Sequence[str]]) -> Iterator[Row]:
             "name": names[id],
             "content": _content(result["content"], more),
         }
-        yield _ordered(shapes[more["clew"]], told, more)
+        yield _ordered(shapes, told, more)
 
 
 def _content(said: str | list[Row], extra: Row) -> str | list[Row]:

@@ -78,8 +78,13 @@ def _dpo(pair: Pair) -> Row:
 
 
 def _kto(pair: Pair, side: str, label: bool) -> Row:
-    """One side of a pair. Raises `Unfit` when the other cannot be said: then it is no pair."""
+    """One side of a pair. Raises `Unfit` when the other cannot be said (then it is no pair), or
+    when it was the better (the worse) of two and ended badly (well) all the same.
+    """
     both = _dpo(pair)
+    outcome = (pair.chosen if label else pair.rejected)["outcome"]
+    if LABELS.get(outcome, label) != label:
+        raise Unfit("no label", f"{side} of a pair, and {outcome} all the same")
     out = {"prompt": both["prompt"], "completion": both[side], "label": label}
     return out | ({"tools": both["tools"]} if "tools" in both else {})
 
@@ -132,7 +137,10 @@ def _answer(row: Row, at: int) -> Chat:
     end = at
     while end < len(row["messages"]) and _is_answer(row["messages"][end]):
         end += 1
-    return turns.of_messages(row["messages"][at:end], masked=False)
+    chat = turns.of_messages(row["messages"][at:end], masked=False)
+    if not any(turn.parts or turn.calls for turn in chat.turns):
+        raise Unfit("no answer", "the model thinks, and says nothing")
+    return chat
 
 
 def _is_answer(message: Row) -> bool:
@@ -152,15 +160,35 @@ def _first(row: Row, at: int) -> Turn:
 
 
 def _differ(one: Sequence[Row], other: Sequence[Row]) -> None:
-    if _said(one) == _said(other):
-        raise Unfit("same answer", "both branches say the same")
+    """Raises `Unfit` when they say the same, as far as the shorter goes: an answer that was broken
+    off and the one that it became tell nothing of which way is better.
+    """
+    short, long = sorted((one, other), key=len)
+    *whole, last = short
+    if _said(whole) == _said(long[: len(whole)]) and _begins(last, long[len(whole)]):
+        raise Unfit("same answer", "one answer is how the other begins")
+
+
+def _begins(last: Row, message: Row) -> bool:
+    """Whether either is how the other begins."""
+    return any(
+        all(
+            (there.get(key) or "").startswith(here.get(key) or "")
+            for key in ("content", "reasoning_content")
+        )
+        and _functions(there)[: len(_functions(here))] == _functions(here)
+        for here, there in ((last, message), (message, last))
+    )
+
+
+def _functions(message: Row) -> list[Row]:
+    return [call["function"] for call in message.get("tool_calls") or ()]
 
 
 def _said(messages: Sequence[Row]) -> bytes:
     """What messages say, by whatever ids their calls are known."""
     told = []
     for message in messages:
-        calls = [call["function"] for call in message.get("tool_calls") or ()]
         words = message.get("content"), message.get("reasoning_content")
-        told.append([message["role"], *words, calls])
+        told.append([message["role"], *words, _functions(message)])
     return line({"said": told})
