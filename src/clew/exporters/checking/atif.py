@@ -318,6 +318,7 @@ class _Steps:
             where = f"{at}/subagent_trajectory_ref/{index}"
             path = one.get("trajectory_path") if type(one) is dict else None
             inside = one.get("trajectory_id") if type(one) is dict else None
-            if path is None and inside not in self._subagents:
+            known = type(inside) is str and inside in self._subagents
+            if path is None and not known:
                 text = "leads nowhere: name a trajectory inside, or a trajectory_path"
                 self._findings.add("subagent", where, text)

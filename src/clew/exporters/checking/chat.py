@@ -152,7 +152,6 @@ class Talk:
             text = f"is {what}: write a list of calls, or leave it out"
             self._findings.add("call", f"{at}/tool_calls", text)
             return
-        self._open, self._waiting = {}, []
         trained = is_trained(message)
         for index, call in enumerate(calls):
             self._call(call, f"{at}/tool_calls/{index}", trained)
@@ -234,13 +233,12 @@ class Talk:
             self._findings.add("result-name", f"{at}/name", text)
 
     def settle(self) -> None:
-        """Something else is said: whatever still waits is told."""
-        if not self._waiting:
-            return
+        """Something else is said: whatever still waits is told, and nothing is waited for."""
         for id in self._waiting:
             text = "has no result before the next message: add one, or cut the row before it"
             self._findings.add("result-missing", self._open[id].where, text)
-        self._waiting = []
+        if self._open:
+            self._open, self._waiting = {}, []
 
     def end(self, *, open_end: bool = False) -> None:
         """The messages are over. `open_end`: calls of the last one may be unanswered."""

@@ -63,7 +63,7 @@ def _chat(row: Row) -> frozenset[str]:
 def _message(message: Row) -> frozenset[str]:
     """What one message may be of."""
     content = message.get("content")
-    kinds = {part.get("type") for part in _objects(content)}
+    kinds = {part["type"] for part in _objects(content) if type(part.get("type")) is str}
     if kinds & {"tool_use", "tool_result", "thinking"}:
         return frozenset({"anthropic"})
     if "weight" in message or "image_url" in kinds:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from clew.exporters.checking.chat import object_of
 from clew.exporters.checking.rules import Findings
@@ -57,16 +57,16 @@ class _Message(msgspec.Struct, gc=False):
     time: Time | None = None
     meta: bool = False
     kind: str = ""
-    train_rule: str | None = None
+    train_rule: str | UnsetType = UNSET
     reasoning_content: str = ""
     reasoning_opaque: bool = False
     parts: list[Any] = []
-    telemetry: _Telemetry | None = None
+    telemetry: _Telemetry | UnsetType = UNSET
     tool_calls: list[_Call] = []
     tool_call_id: str = ""
     name: str = ""
-    status: Literal["lost", "late", "synthetic"] | None = None
-    is_error: bool | None = None
+    status: Literal["lost", "late", "synthetic"] | UnsetType = UNSET
+    is_error: bool | UnsetType = UNSET
     context: bool = False
     truncated: bool = False
 
@@ -198,22 +198,22 @@ def _called(call: _Call, trained: bool, tools: Tools) -> bool:
 
 
 def _status(message: _Message) -> str:
-    if message.status is not None and message.status != "late":
-        return message.status
-    return "error" if message.is_error else "ok"
+    if message.status in ("lost", "synthetic"):
+        return str(message.status)
+    return "error" if message.is_error is True else "ok"
 
 
 def _said_fine(message: _Message) -> bool:
     if message.role == "tool":
-        known = message.is_error is not None and not message.sampled and not message.train
+        known = message.is_error is not UNSET and not message.sampled and not message.train
         return known and (message.status != "lost" or message.content == LOST)
-    if message.status is not None:
+    if message.status is not UNSET:
         return False
     if not message.sampled:
-        return not message.train and message.telemetry is None
+        return not message.train and message.telemetry is UNSET
     if message.role != "assistant" or message.meta or message.kind:
         return False
-    return message.train == (message.train_rule is None)
+    return message.train == (message.train_rule is UNSET)
 
 
 def _numbered_fine(messages: list[_Message]) -> bool:
