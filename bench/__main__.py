@@ -33,6 +33,7 @@ BENCHES = (
     "live",
     "otlp",
     "page",
+    "exporting",
 )
 PROGRAMS = ("token_error",)
 """Programs of their own, with figures that have no goal."""
