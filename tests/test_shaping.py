@@ -255,6 +255,13 @@ def test_an_answer_that_was_only_reasoning_is_empty_without_it() -> None:
     assert rules(row) == []
 
 
+def test_a_row_that_trained_reasoning_only_is_left_out_without_it() -> None:
+    row = Talk().user("a").says(thinks="hm").row()
+    with pytest.raises(Unfit, match="nothing but reasoning") as caught:
+        list(shape(row, Shaping(reasoning="drop")))
+    assert caught.value.reason == "nothing to train"
+
+
 def test_the_mark_of_hidden_reasoning_stays() -> None:
     row = Talk().user("a").says("b", thinks="t").row()
     row["messages"][1]["reasoning_opaque"] = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from clew.exporters.base import Row, Unfit
 from clew.exporters.shaping.budget import Counter, Summarise, fit, shorten
@@ -12,10 +12,11 @@ from clew.exporters.shaping.messages import parallel, select, serialise, without
 from clew.exporters.shaping.pieces import Piece, explode, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from clew.exporters.shaping.options import Shaping
 
+NOTHING: Final = "nothing to train"
 OnUnfit = Callable[[Unfit], None]
 """Told of each part of a row that cannot be made."""
 
@@ -49,7 +50,7 @@ def shape(
             else:
                 yield assembly.row(piece)
         if not found:
-            report(Unfit("nothing to train"))
+            report(Unfit(NOTHING))
     except Unfit as error:
         report(error)
     if unfit:
@@ -69,8 +70,12 @@ def _pieces(row: Row, shaping: Shaping) -> Iterator[Piece]:
     for piece in pieces:
         if shaping.exploded != "none" and shaping.exploded not in row:
             yield from explode(piece, shaping.exploded)
-        elif not shaping.selects or any(message["train"] for message in piece.messages):
+        elif not shaping.selects or _trains(piece.messages):
             yield piece
+
+
+def _trains(messages: Sequence[Row]) -> bool:
+    return any(message["train"] for message in messages)
 
 
 def _speaks(piece: Piece) -> bool:
@@ -88,9 +93,10 @@ def _fitted(
         raise Unfit("parallel calls")
     notes: dict[str, int] = {}
     if shaping.reasoning != "keep":
-        piece.messages, dropped = without_reasoning(
-            piece.messages, keep_last=shaping.reasoning != "drop"
-        )
+        kept, dropped = without_reasoning(piece.messages, keep_last=shaping.reasoning != "drop")
+        if _trains(piece.messages) and not _trains(kept):
+            raise Unfit(NOTHING, "what would train is nothing but reasoning, which is dropped")
+        piece.messages = kept
         notes["dropped_reasoning"] = dropped
     if shaping.max_tokens is not None or shaping.result_tokens is not None:
         notes |= _within_budget(row, piece, shaping, summarise, count)
