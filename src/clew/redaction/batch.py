@@ -8,7 +8,10 @@ find nothing elsewhere.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from bisect import bisect_right
+from itertools import accumulate
+from operator import add
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -28,10 +31,13 @@ if TYPE_CHECKING:
 
     from clew.model import JSON
 
-RUN_CHARACTERS = 256 * 1024
-"""A run is looked at when it has so many characters."""
-TEXT_CHARACTERS_MIN = 2
-"""Nothing is found in a shorter text."""
+_Open = tuple[Any, str, int, int]
+"""A container to look into, the key it stands under, the number of its own, its depth."""
+_CONTAINERS = (dict, list, tuple)
+_NESTED = frozenset((dict, list))
+
+RUN_TEXTS = 2048
+"""So many texts are looked at together."""
 KEYS_MAX: Final = 16_384
 KEY_CHARACTERS_MAX: Final = 200
 _OPENERS = frozenset('{["\t\r\n ')
@@ -44,13 +50,32 @@ class Run:
     secret, with that key; `keys` those that are keys themselves.
     """
 
-    __slots__ = ("keys", "owners", "telling", "texts")
+    __slots__ = ("keys", "telling", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.owners: list[int] = []
         self.telling: list[tuple[int, str]] = []
         self.keys: list[int] = []
+
+    def clear(self) -> None:
+        """Empty it for the next ones."""
+        for one in (self.texts, self.telling, self.keys):
+            one.clear()
+
+    def encoded(self) -> tuple[bytes, list[int]]:
+        """All texts, one behind the other with a byte between, and where each begins; last
+        comes where one more would.
+        """
+        joined = "\n".join(self.texts)
+        if joined.isascii():
+            return joined.encode(), _starts(map(len, self.texts))
+        texts = [text.encode("utf-8", "surrogatepass") for text in self.texts]
+        return b"\n".join(texts), _starts(map(len, texts))
+
+
+def _starts(lengths: Iterable[int]) -> list[int]:
+    starts = [0, *accumulate(lengths)]
+    return list(map(add, starts, range(len(starts))))
 
 
 class Keys:
@@ -77,9 +102,11 @@ class Collector:
         self._look = look
         self._keys = keys
         self._run = Run()
-        self._size = 0
+        # A container's texts stand together: where they begin, counted from the first run on.
+        self._begins: list[int] = []
+        self._before = 0
+        self._containers: list[object] = []
         self._parents: list[int] = []
-        self._ids: list[int] = []
         self._touched: set[int] = set()
         self._whole = False
 
@@ -91,69 +118,109 @@ class Collector:
         if len(self._keys.known) > KEYS_MAX:
             self._keys.known.clear()
         if isinstance(value, str):
-            self._text(value, "", -1, 0, 0)
-        else:
-            self._value(value, "", -1, 0)
+            self._whole = True
+            self._begins, self._containers, self._parents = [0], [value], [-1]
+            self._text(value, "", 0, 0, 0)
+        self._walk(value)
         self._flush()
         if self._whole:
-            return None
+            return None if self._touched else frozenset()
         out: set[int] = set()
         for number in self._touched:
-            while number >= 0 and self._ids[number] not in out:
-                out.add(self._ids[number])
+            while number >= 0 and id(self._containers[number]) not in out:
+                out.add(id(self._containers[number]))
                 number = self._parents[number]  # noqa: PLW2901 - up to the top
         return frozenset(out)
 
     # --- the value itself -------------------------------------------------------------------
 
-    def _value(self, value: JSON, key: str, parent: int, depth: int) -> None:
-        if isinstance(value, dict):
-            self._object(value, parent, deeper(depth))
-        elif isinstance(value, (list, tuple)):
-            self._list(value, key, self._container(value, parent), deeper(depth))
-        elif isinstance(value, str):
-            self._text(value, key, parent, depth, 0)
-        else:
-            self._number(value, key, parent)
-
-    def _container(self, value: object, parent: int) -> int:
-        self._parents.append(parent)
-        self._ids.append(id(value))
-        return len(self._ids) - 1
-
-    def _list(self, value: Iterable[JSON], key: str, owner: int, depth: int) -> None:
-        for item in value:
-            if type(item) is str:
-                self._text(item, key, owner, depth, 0)
+    def _walk(self, value: JSON) -> None:
+        stack: list[_Open] = [(value, "", -1, 0)] if isinstance(value, _CONTAINERS) else []
+        texts = self._run.texts
+        while stack:
+            one, key, parent, depth = stack.pop()
+            depth = deeper(depth)
+            owner = len(self._begins)
+            self._begins.append(self._before + len(texts))
+            self._containers.append(one)
+            self._parents.append(parent)
+            if isinstance(one, dict):
+                self._object(one, owner, depth, 0, stack)
             else:
-                self._value(item, key, owner, depth)
-        if self._size > RUN_CHARACTERS:
-            self._flush()
+                self._list(one, key, owner, depth, 0, stack)
+            if len(texts) > RUN_TEXTS:
+                self._flush()
 
-    def _object(self, value: dict[str, JSON], parent: int, depth: int) -> None:
-        owner = self._container(value, parent)
-        known = self._keys.known
+    def _object(
+        self, value: dict[str, JSON], owner: int, depth: int, documents: int, stack: list[_Open]
+    ) -> int:
+        """Take its texts, and put its containers on the stack. Gives the number of strings,
+        keys included.
+        """
+        known, add, push = self._keys.known, self._run.texts.append, stack.append
         pair = "value" in value or "Value" in value or "VALUE" in value
-        named = self._pair(value, owner) if pair else ""
-        run, size = self._run, 0
+        named = self._pair(value) if pair else ""
+        count = len(value)
         for key, item in value.items():
-            under, tells = key, known.get(key)
+            tells = known.get(key)
             if tells is None:
-                tells = self._key(key, owner)
-            if named and key in VALUES:
-                under, tells = named, True
-            if tells or type(item) is not str or item[:1] in _OPENERS:
-                self._value(item, under, owner, depth)
-                run = self._run
-            elif len(item) >= TEXT_CHARACTERS_MIN:
-                run.texts.append(item)
-                run.owners.append(owner)
-                size += len(item)
-        self._size += size
-        if self._size > RUN_CHARACTERS:
-            self._flush()
+                tells = self._key(key)
+            kind = type(item)
+            if kind is str and not tells and not named:
+                count += 1
+                if item[:1] in _OPENERS:
+                    self._text(item, key, owner, depth, documents)
+                else:
+                    add(item)
+            elif kind in _NESTED and not named:
+                push((item, key, owner, depth))
+            elif kind is int and -NUMBER_MAX <= item <= NUMBER_MAX:
+                continue
+            elif item is not None and kind is not bool:
+                under = named if named and key in VALUES else key
+                count += self._other(item, under, owner, depth, documents, stack)
+        return count
 
-    def _pair(self, value: dict[str, JSON], owner: int) -> str:
+    def _list(
+        self,
+        value: Iterable[JSON],
+        key: str,
+        owner: int,
+        depth: int,
+        documents: int,
+        stack: list[_Open],
+    ) -> int:
+        """The same for a list under a key."""
+        add, tells = self._run.texts.append, bool(key) and self._keys.tells(key)
+        count = 0
+        for item in value:
+            if type(item) is str and not tells:
+                count += 1
+                if item[:1] in _OPENERS:
+                    self._text(item, key, owner, depth, documents)
+                else:
+                    add(item)
+            elif type(item) in _NESTED:
+                stack.append((item, key, owner, depth))
+            elif item is not None:
+                count += self._other(item, key, owner, depth, documents, stack)
+        return count
+
+    def _other(
+        self, item: JSON, key: str, owner: int, depth: int, documents: int, stack: list[_Open]
+    ) -> int:
+        if isinstance(item, _CONTAINERS):
+            stack.append((item, key, owner, depth))
+        elif isinstance(item, str):
+            self._text(item, key, owner, depth, documents)
+            return 1
+        elif type(item) is int and key and not -NUMBER_MAX <= item <= NUMBER_MAX:
+            self._under(str(item), key)
+        elif documents and type(item) is float and abs(item) > _EXACT_MAX:
+            self._touched.add(owner)
+        return 0
+
+    def _pair(self, value: dict[str, JSON]) -> str:
         """The name in a pair of name and value, if it is one."""
         name = name_of(value)
         if name is None:
@@ -161,96 +228,62 @@ class Collector:
         # What stands under it is judged by what becomes of it, as with a key.
         named = str(value[name])
         self._run.keys.append(len(self._run.texts))
-        self._add(named, owner)
+        self._run.texts.append(named)
         return named
 
-    def _key(self, key: str, owner: int) -> bool:
+    def _key(self, key: str) -> bool:
         self._run.keys.append(len(self._run.texts))
-        self._add(key, owner)
+        self._run.texts.append(key)
         tells = self._keys.tells(key)
         if len(key) <= KEY_CHARACTERS_MAX:
             self._keys.known[key] = tells
         return tells
 
-    def _add(self, text: str, owner: int) -> None:
-        self._run.texts.append(text)
-        self._run.owners.append(owner)
-        self._size += len(text)
-
-    def _number(self, value: JSON, key: str, owner: int) -> None:
-        if type(value) is int and key and abs(value) > NUMBER_MAX:
-            self._under(str(value), key, owner)
-
-    def _under(self, text: str, key: str, owner: int) -> None:
-        if self._keys.tells(key):
+    def _under(self, text: str, key: str) -> None:
+        if key and self._keys.tells(key):
             self._run.telling.append((len(self._run.texts), key))
-        self._add(text, owner)
+        self._run.texts.append(text)
 
     # --- documents --------------------------------------------------------------------------
 
     def _text(self, text: str, key: str, owner: int, depth: int, documents: int) -> None:
         """`depth` is that of the container in the value as a whole."""
-        if len(text) < TEXT_CHARACTERS_MIN:
+        if documents >= DOCUMENTS_DEPTH_MAX or not bracketed(text):
+            self._under(text, key)
             return
-        if documents < DOCUMENTS_DEPTH_MAX and bracketed(text):
-            try:
-                document = msgspec.json.decode(text)
-            except (ValueError, RecursionError):
-                self._odd(text, key, owner)
-                return
-            if shallow(document, text, depth):
-                strings = self._opened(document, key, owner, depth, documents + 1)
-                plain = text.replace("\\\\", "") if "\\" in text else text
-                if 2 * strings != plain.count('"') - plain.count('\\"'):
-                    self._found_at(owner)  # a key stands there twice
-                return
-        self._under(text, key, owner)
+        try:
+            document = msgspec.json.decode(text)
+        except (ValueError, RecursionError):
+            self._odd(text, key, owner)
+            return
+        if not shallow(document, text, depth):
+            self._under(text, key)
+            return
+        stack: list[_Open] = []
+        strings = self._other(document, key, owner, depth, documents + 1, stack)
+        while stack:
+            one, under, _, _ = stack.pop()
+            if isinstance(one, dict):
+                strings += self._object(one, owner, depth, documents + 1, stack)
+            else:
+                strings += self._list(one, under, owner, depth, documents + 1, stack)
+        plain = text.replace("\\\\", "") if "\\" in text else text
+        if 2 * strings != plain.count('"') - plain.count('\\"'):
+            self._touched.add(owner)  # a key stands there twice
 
     def _odd(self, text: str, key: str, owner: int) -> None:
         """No document, or one that only a lenient reader reads."""
         try:
             parsed(text)
         except (ValueError, RecursionError):
-            self._under(text, key, owner)
-        else:
-            self._found_at(owner)
-
-    def _found_at(self, owner: int) -> None:
-        if owner < 0:
-            self._whole = True
+            self._under(text, key)
         else:
             self._touched.add(owner)
-
-    def _opened(self, value: JSON, key: str, owner: int, depth: int, documents: int) -> int:
-        """The number of strings in a document, keys included."""
-        if isinstance(value, str):
-            self._text(value, key, owner, depth, documents)
-            return 1
-        if isinstance(value, list):
-            depth += 1
-            return sum(self._opened(item, key, owner, depth, documents) for item in value)
-        if isinstance(value, dict):
-            return self._opened_object(value, owner, depth + 1, documents)
-        if type(value) is float and abs(value) > _EXACT_MAX:
-            self._found_at(owner)
-        self._number(value, key, owner)
-        return 0
-
-    def _opened_object(self, value: dict[str, JSON], owner: int, depth: int, documents: int) -> int:
-        name = name_of(value)
-        named = "" if name is None else str(value[name])
-        count = len(value)
-        for key, item in value.items():
-            if key not in self._keys.known:
-                self._key(key, owner)
-            under = named if named and key in VALUES else key
-            count += self._opened(item, under, owner, depth, documents)
-        return count
 
     # --- looking ----------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        run, self._run, self._size = self._run, Run(), 0
+        run = self._run
         if not run.texts:
             return
         keys = set(run.keys)
@@ -259,4 +292,6 @@ class Collector:
                 # What stands under a key that changes is judged by what becomes of the key.
                 self._keys.known.pop(run.texts[number], None)
                 self._whole = True
-            self._found_at(run.owners[number])
+            self._touched.add(bisect_right(self._begins, self._before + number) - 1)
+        self._before += len(run.texts)
+        run.clear()

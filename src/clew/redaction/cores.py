@@ -6,6 +6,7 @@ classes, groups without capture, `|`, and quantifiers. That part is read here, b
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from clew.redaction.linear import compiled
@@ -18,6 +19,19 @@ _QUANTIFIERS = {b"?": 1, b"*": None, b"+": None}
 def width(core: bytes) -> int | None:
     """The bytes of the longest match; `None` when there is no limit."""
     return _Reader(core).all()[0]
+
+
+def looseness(core: bytes) -> int:
+    """How much an automaton has to count: the sum of what bounded repetitions leave open."""
+    return sum(int(most) - int(least) for least, most in re.findall(rb"\{(\d+),(\d+)\}", core))
+
+
+def head(core: bytes) -> tuple[bytes, int | None, int | None]:
+    """The first piece of a core, its width and that of what comes behind it."""
+    reader = _Reader(core)
+    first, _ = reader.piece()
+    text = core[: reader.at]
+    return text, first, width(core[reader.at :])
 
 
 def within_json(core: bytes) -> bytes:
@@ -33,13 +47,13 @@ class _Reader:
 
     def __init__(self, pattern: bytes) -> None:
         self._pattern = pattern
-        self._at = 0
+        self.at = 0
 
     def all(self) -> tuple[int | None, bytes]:
         """The whole pattern. Raises `ValueError` for syntax that cores do not use."""
         made = self._choice()
-        if self._at != len(self._pattern):
-            raise ValueError(f"unexpected ) at byte {self._at} of {self._pattern!r}")
+        if self.at != len(self._pattern):
+            raise ValueError(f"unexpected ) at byte {self.at} of {self._pattern!r}")
         return made
 
     def _choice(self) -> tuple[int | None, bytes]:
@@ -53,13 +67,14 @@ class _Reader:
     def _sequence(self) -> tuple[int | None, bytes]:
         size: int | None = 0
         text = b""
-        while self._at < len(self._pattern) and self._pattern[self._at] not in b"|)":
-            one, more = self._piece()
+        while self.at < len(self._pattern) and self._pattern[self.at] not in b"|)":
+            one, more = self.piece()
             size = None if size is None or one is None else size + one
             text += more
         return size, text
 
-    def _piece(self) -> tuple[int | None, bytes]:
+    def piece(self) -> tuple[int | None, bytes]:
+        """One atom or group with its quantifier."""
         one, text = self._group() if self._taken(b"(") else self._atom()
         most, quantifier = self._quantifier()
         if quantifier:
@@ -73,10 +88,10 @@ class _Reader:
                 if not self._taken(b")"):
                     break
                 return size, b"(" + head + text + b")"
-        raise ValueError(f"a group of {self._pattern!r} at byte {self._at} is no (?:…) or (?i:…)")
+        raise ValueError(f"a group of {self._pattern!r} at byte {self.at} is no (?:…) or (?i:…)")
 
     def _atom(self) -> tuple[int, bytes]:
-        begin = self._at
+        begin = self.at
         first = self._pattern[begin : begin + 1]
         if first in b"^$.*+?{}":
             raise ValueError(f"{first!r} at byte {begin} of {self._pattern!r}")
@@ -85,35 +100,35 @@ class _Reader:
             end += self._pattern[end : end + 1] == b"]"
             while self._pattern[end] not in b"]":
                 end += 2 if self._pattern[end : end + 1] == b"\\" else 1
-            self._at = end + 1
+            self.at = end + 1
         elif first == b"\\":
-            self._at += 4 if self._pattern[begin + 1 : begin + 2] == b"x" else 2
+            self.at += 4 if self._pattern[begin + 1 : begin + 2] == b"x" else 2
             if self._pattern[begin + 1 : begin + 2] in b"bBAzZ":
                 raise ValueError(f"an assertion at byte {begin} of {self._pattern!r}")
         else:
-            self._at += 1
-        atom = self._pattern[begin : self._at]
+            self.at += 1
+        atom = self._pattern[begin : self.at]
         return 1, b"(?:" + atom + b"|" + _ESCAPE + b")" if _escaped(atom) else atom
 
     def _quantifier(self) -> tuple[int | None, bytes]:
-        begin = self._at
+        begin = self.at
         sign = self._pattern[begin : begin + 1]
         most: int | None = 1
         if sign and sign in _QUANTIFIERS:
             most = _QUANTIFIERS[sign]
-            self._at += 1
+            self.at += 1
         elif sign == b"{":
-            self._at = self._pattern.index(b"}", begin) + 1
-            last = self._pattern[begin + 1 : self._at - 1].rpartition(b",")[2]
+            self.at = self._pattern.index(b"}", begin) + 1
+            last = self._pattern[begin + 1 : self.at - 1].rpartition(b",")[2]
             most = int(last) if last else None
-        if self._at > begin:
+        if self.at > begin:
             self._taken(b"?")  # lazy: the same matches, tried in another order
-        return most, self._pattern[begin : self._at]
+        return most, self._pattern[begin : self.at]
 
     def _taken(self, text: bytes) -> bool:
-        if not self._pattern.startswith(text, self._at):
+        if not self._pattern.startswith(text, self.at):
             return False
-        self._at += len(text)
+        self.at += len(text)
         return True
 
 

@@ -17,7 +17,6 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -221,9 +220,7 @@ class Redactor:
 
     def _look(self, run: Run) -> Iterable[int]:
         """The texts in which something is to be replaced."""
-        texts = [text.encode("utf-8", "surrogatepass") for text in run.texts]
-        data = b"\n".join(texts)
-        starts = [0, *accumulate(len(text) + 1 for text in texts)]
+        data, starts = run.encoded()
         literals = self._literals.find(data)
         found = {bisect_right(starts, one.start) - 1 for one in self._acting(literals)}
         found.update(
@@ -232,11 +229,11 @@ class Redactor:
             if not self._pseudonyms.issued(_cut(data, span))
         )
         for number, windows in self._finder.gate.touched(data, starts).items():
-            text = texts[number]
+            text = data[starts[number] : starts[number + 1] - 1]
             if self._acting(self._finder.find(text, windows)):
                 found.add(number)
         for number, key in run.telling:
-            whole = leaf(texts[number], _encoded(key))
+            whole = leaf(_encoded(run.texts[number]), _encoded(key))
             if whole is not None and self._acting([whole]):
                 found.add(number)
         if self._extra:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import heapify, heappop, heapreplace
 
 from clew.redaction import judge
 from clew.redaction.gate import Window, gate
 from clew.redaction.judge import Strength
-from clew.redaction.linear import Pattern, compiled, starts_word
+from clew.redaction.linear import Match, Pattern, compiled, starts_word
 from clew.redaction.pseudonyms import markers
 from clew.redaction.rules import SECRET, TYPES, Rule
 
@@ -36,16 +37,35 @@ class Found:
     type: str
 
 
-@dataclass(frozen=True, slots=True)
 class _Ready:
-    rule: Rule
-    pattern: Pattern
-    grow: Pattern | None
-    mild: bool
+    """A rule, compiled when it is needed first. `mild`: what it finds stays as it is."""
+
+    __slots__ = ("_grow", "_pattern", "mild", "number", "rule")
+
+    def __init__(self, number: int, rule: Rule, mild: bool) -> None:
+        self.number, self.rule, self.mild = number, rule, mild
+        self._pattern: Pattern | None = None
+        self._grow: Pattern | None = None
+
+    def match(self, data: bytes, start: int, limit: int) -> Match | None:
+        """The rule's pattern at one place."""
+        if self._pattern is None:
+            self._pattern = compiled(self.rule.pattern)
+        return self._pattern.match(data, start, limit)
+
+    def grown(self, data: bytes, end: int) -> int:
+        """How far a match goes on that reached the end of its window."""
+        # The rest of a mild find would be read once for each place within it.
+        if self.rule.grow is None or self.mild:
+            return end
+        if self._grow is None:
+            self._grow = compiled(self.rule.grow)
+        more = self._grow.match(data, end)
+        return more.end() if more else end
 
 
 class Finder:
-    """The rules, compiled. Share one: see `finder`.
+    """The rules, ready to search. Share one: see `finder`.
 
     `mild` are rules whose finds stay as they are: what stands within one is searched all the same.
     """
@@ -57,70 +77,85 @@ class Finder:
         *,
         hyperscan: bool | None = None,
     ) -> None:
-        ready = [
-            _Ready(
-                rule,
-                compiled(rule.pattern),
-                # The rest of a mild find would be read once for each place within it.
-                compiled(rule.grow) if rule.grow and rule.name not in mild else None,
-                rule.name in mild,
-            )
-            for rule in rules
-        ]
         self.gate = gate(rules, hyperscan=hyperscan)
-        self._at: list[tuple[_Ready, ...]] = [
-            tuple(one for one in ready if byte in one.rule.first) for byte in range(256)
+        ready = [_Ready(number, rule, rule.name in mild) for number, rule in enumerate(rules)]
+        self._at: list[dict[int, list[_Ready]]] = [
+            _by_first([ready[number] for number in group]) for group in self.gate.groups
         ]
 
     def find(self, data: bytes, windows: list[Window] | None = None) -> list[Found]:
         """Everything that the rules find, in order of place; finds may overlap. `windows` is
         what the gate said of this text, where that is known already.
         """
-        out: list[Found] = []
         if len(data) < SHORTEST_BYTES:
-            return out
-        search = self.gate.cores.search
-        resume = 0
-        for begin, end in self.gate.windows(data) if windows is None else windows:
-            resume = max(resume, begin)
-            while resume < end and (place := search(data, resume, end)) is not None:
-                start = place.start()
-                resume = start + 1
-                for ready in self._at[data[start]]:
-                    found = _try(ready, data, start)
+            return []
+        out: list[tuple[int, int, Found]] = []
+        place = resume = behind = 0
+        heap = self._places(data, self.gate.windows(data) if windows is None else windows)
+        while heap:
+            at, group, end = heap[0]
+            if at > place:
+                place, resume = at, behind
+            if at >= resume:
+                for ready in self._at[group].get(data[at], ()):
+                    found = self._try(ready, data, at)
                     if found is not None:
-                        out.append(found)
+                        out.append((at, ready.number, found))
                         if not ready.mild:
-                            resume = max(resume, found.end)
-        return out
+                            behind = max(behind, found.end)
+            again = self.gate.pattern(group).search(data, max(at + 1, behind), end)
+            if again is None:
+                heappop(heap)
+            else:
+                heapreplace(heap, (again.start(), group, end))
+        out.sort(key=_by_place)
+        return [found for _, _, found in out]
+
+    def _places(self, data: bytes, windows: list[Window]) -> list[tuple[int, int, int]]:
+        """Where each window begins to be of interest."""
+        heap = []
+        for group, begin, end in windows:
+            found = self.gate.pattern(group).search(data, begin, end)
+            if found is not None:
+                heap.append((found.start(), group, end))
+        heapify(heap)
+        return heap
+
+    def _try(self, ready: _Ready, data: bytes, start: int) -> Found | None:
+        rule = ready.rule
+        if rule.edge and not starts_word(data, start):
+            return None
+        limit = min(len(data), start + rule.window)
+        match = ready.match(data, start, limit)
+        if match is None or self.gate.core(ready.number).match(data, start) is None:
+            return None
+        span = rule.check(data, match)
+        if span is None or span[0] >= span[1]:
+            return None
+        end = span[1]
+        if end == limit < len(data):
+            end = ready.grown(data, end)
+        return Found(span[0], end, rule.name, rule.type)
+
+
+def _by_first(ready: list[_Ready]) -> dict[int, list[_Ready]]:
+    out: dict[int, list[_Ready]] = {}
+    for one in ready:
+        for byte in set(one.rule.first):
+            out.setdefault(byte, []).append(one)
+    return out
+
+
+def _by_place(one: tuple[int, int, Found]) -> tuple[int, int]:
+    return one[0], one[1]
 
 
 @lru_cache(maxsize=8)
 def finder(
-    rules: tuple[Rule, ...],
-    mild: frozenset[str] = frozenset(),
-    hyperscan: bool | None = None,
+    rules: tuple[Rule, ...], mild: frozenset[str] = frozenset(), hyperscan: bool | None = None
 ) -> Finder:
     """The finder for some rules. It is made once: that takes a tenth of a second."""
     return Finder(rules, mild, hyperscan=hyperscan)
-
-
-def _try(ready: _Ready, data: bytes, start: int) -> Found | None:
-    rule = ready.rule
-    if rule.edge and not starts_word(data, start):
-        return None
-    limit = min(len(data), start + rule.window)
-    match = ready.pattern.match(data, start, limit)
-    if match is None:
-        return None
-    span = rule.check(data, match)
-    if span is None or span[0] >= span[1]:
-        return None
-    end = span[1]
-    if ready.grow is not None and end == limit < len(data):
-        more = ready.grow.match(data, end)
-        end = more.end() if more else end
-    return Found(span[0], end, rule.name, rule.type)
 
 
 _NO_NAME = compiled(rb"[\"\\\x00-\x1f\x7f]")
