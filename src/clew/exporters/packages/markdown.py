@@ -34,7 +34,9 @@ def document(row: Row) -> str:
     """A native row as a Markdown document."""
     session = told(row)
     blocks = [heading(1, session.title)]
-    blocks.append("\n".join(f"- **{name}:** {escaped(value)}" for name, value in session.facts))
+    blocks.append(
+        "\n".join(f"- **{name}:** {escaped(value, first=False)}" for name, value in session.facts)
+    )
     for item in session.items:
         blocks += _cut(item) if isinstance(item, Cut) else _said(item)
     return "\n\n".join(block for block in blocks if block) + "\n"

@@ -58,14 +58,15 @@ def fenced(text: str, language: str = _LANGUAGE) -> str:
     return f"{fence}{language}\n{text}{end}{fence}"
 
 
-def escaped(text: str) -> str:
-    """A text on one line that is only text."""
-    return _escape(one_line(plain(text)))
+def escaped(text: str, *, first: bool = True) -> str:
+    """A text on one line that is only text; `first` for the beginning of a line."""
+    text = _signs(one_line(plain(text)))
+    return _LINE_START.sub(_unstart, text) if first else text
 
 
 def heading(level: int, text: str) -> str:
     """A heading that is only text."""
-    return _heading(level, escaped(text))
+    return _heading(level, escaped(text, first=False))
 
 
 def _heading(level: int, words: str) -> str:
@@ -78,10 +79,6 @@ def code(text: str) -> str:
     """A text on one line as code."""
     text = one_line(plain(text))
     return _span(text) if text else ""
-
-
-def _escape(text: str) -> str:
-    return _LINE_START.sub(_unstart, _signs(text))
 
 
 def _signs(text: str) -> str:
@@ -210,7 +207,7 @@ def _word(node: SyntaxTreeNode, *, one: bool, bars: bool) -> str:
     if node.type in ("softbreak", "hardbreak"):
         return " " if one else "  \n"
     if node.type == "image":
-        return _escape(_named(node))
+        return _signs(_named(node))
     inner = _words(node.children, one=one, bars=bars)
     if node.type == "link":
         href = _href(node)
