@@ -642,7 +642,9 @@ class Ledger(Giving):
                 tx.run("meta_set", name=name, value=fresh)
             return fresh if row is None else str(row[0])
 
-        return bytes.fromhex(self._database.write(unit))
+        with self._database.read() as tx:
+            known = tx.one("meta_get", name=name)
+        return bytes.fromhex(known[0] if known else self._database.write(unit))
 
     def _record(self, tx: Tx, action: str, **facts: JSON) -> None:
         """Put what concerns the whole ledger on the chain of this handle's project."""

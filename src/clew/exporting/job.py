@@ -31,7 +31,7 @@ from clew.exporting.pack import pack
 from clew.exporting.plan import Plan, Splits, made
 from clew.exporting.recipe import Recipe
 from clew.exporting.targets import Target, sync_folder
-from clew.exporting.unit import UNION, Made, Union, told, united
+from clew.exporting.unit import ALIKE, UNION, Made, Union, told, united
 from clew.redaction import independent
 
 if TYPE_CHECKING:
@@ -109,15 +109,20 @@ def count(ledger: Ledger, recipe: Recipe, options: ExportOptions) -> dict[str, i
     """How many sessions an export would take (`sessions`), and what it would leave out, by reason,
     without writing any.
     """
+    if options.since_export is not None:
+        recipe = replace(recipe, key=ledger._secret(PLACEHOLDERS))
     plan = _planned(ledger, recipe, options)
     recipe = replace(recipe, redaction=None)
     with tempfile.TemporaryDirectory(prefix="clew-export-") as place:
-        here = Here(ledger._database, recipe, Folder(Path(place)))
-        dropped = _nothing_said(plan)
-        rows = 0
-        for part in here.first(plan.units):
-            dropped.update(part.dropped)
-            rows += sum(each.rows for each in part.parts)
+        made = list(Here(ledger._database, recipe, Folder(Path(place))).first(plan.units))
+    left_out = _alike(made, recipe.near)
+    dropped = _nothing_said(plan)
+    rows = 0
+    for one in made:
+        without = frozenset(left_out.get(one.number, ()))
+        dropped.update(one.dropped)
+        dropped.update({ALIKE: len(without)} if without else {})
+        rows += sum(owner not in without for part in one.parts for owner in part.owners)
     return {"sessions": plan.sessions, "rows": rows, **dropped}
 
 
@@ -132,7 +137,7 @@ def _to_path(
     on_progress: OnProgress | None,
 ) -> Exported:
     target = Target(path, recipe.shape, overwrite=options.overwrite)
-    target.prepare(list(options.splits.weights))
+    target.prepare(list(options.splits.weights), card=options.card)
     folder = Folder(target.path.with_name(f".{target.path.name}.partial"))
     with folder.held():
         plan = _begun(ledger, folder, recipe, options)
@@ -152,7 +157,8 @@ def _to_stream(
     options: ExportOptions,
     on_progress: OnProgress | None,
 ) -> Exported:
-    if not recipe.shape.lines or recipe.shape.table or options.splits.weights or options.resume:
+    beside = options.splits.weights or options.resume or options.card or options.independent
+    if not recipe.shape.lines or recipe.shape.table or beside:
         raise Invalid(f"{recipe.format} with these options is no stream of lines: name a file")
     with tempfile.TemporaryDirectory(prefix="clew-export-") as place:
         folder = Folder(Path(place))
@@ -295,11 +301,12 @@ class _Job:
         about = self._manifest(written, other)
         note = self._folder.path / "manifest"
         note.write_bytes(manifest.encoded(about))
-        for split, (path, _) in zip(splits, aside, strict=True):
-            target.take(path, target.named(split))
+        named = [
+            (path, target.named(split)) for split, (path, _) in zip(splits, aside, strict=True)
+        ]
         if self._options.card:
-            self._card(target, about)
-        target.take(note, target.manifest)
+            named.append((self._card(about), target.card))
+        target.take([*named, (note, target.manifest)])
         return self.recorded(written, target, other)
 
     def _packed(self, target: Target, split: str) -> tuple[Path, Written]:
@@ -384,13 +391,12 @@ class _Job:
             independent=other,
         )
 
-    def _card(self, target: Target, about: Manifest) -> None:
+    def _card(self, about: Manifest) -> Path:
         from clew.exporters.card import card
 
         aside = self._folder.path / "card"
         aside.write_text(card(msgspec.to_builtins(about)), encoding="utf-8")
-        folder = target.path if target.kind == "folder" else target.path.parent
-        target.take(aside, folder / "README.md")
+        return aside
 
     def recorded(
         self, written: list[Written], target: Target | None, other: int | None

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from clew.errors import Invalid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clew.exporters.formats import Format
 
 MANIFEST: Final = ".manifest.json"
@@ -35,11 +37,18 @@ class Target:
         if self.kind != "folder" and self.path.is_dir():
             raise Invalid(f"{path} is a folder; name a file in it, for example {path}/out.jsonl")
 
-    def prepare(self, splits: list[str]) -> None:
+    @property
+    def card(self) -> Path:
+        """Where a dataset card goes: into the folder, or beside the file."""
+        return (self.path if self.kind == "folder" else self.path.parent) / "README.md"
+
+    def prepare(self, splits: list[str], *, card: bool = False) -> None:
         """Make the folders above it. Raises `Invalid` where something stands already."""
-        for split in splits or [""]:
-            self._refuse(self.named(split))
-        self._refuse(self.manifest)
+        if self.kind == "folder" and os.path.lexists(self.path) and not self.path.is_dir():
+            self._refuse(self.path)
+            raise Invalid(f"{self.path} is a file, and a folder is to be written: name another")
+        for path in [*map(self.named, splits or [""]), self.manifest, *[self.card] * card]:
+            self._refuse(path)
         folder = self.path.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -63,14 +72,30 @@ class Target:
             raise Invalid(f"{path} exists; choose another name or allow overwriting")
         if path.is_dir() and any(path.iterdir()) and not self.manifest.is_file():
             raise Invalid(f"{path} is a folder that no export made: it is not replaced")
+        if path.is_dir() and self.kind != "folder":
+            raise Invalid(f"{path} is a folder, and a file is to be written: name another")
 
-    def take(self, aside: Path, path: Path) -> None:
-        """Give what was written beside the target its name."""
+    def take(self, named: Sequence[tuple[Path, Path]]) -> None:
+        """Give what was written beside the target its names, in this order. Raises `Invalid` when
+        one is taken meanwhile; then none was given, unless they may be overwritten.
+        """
+        for _, path in named:
+            self._refuse(path)
+        given: list[Path] = []
+        try:
+            for aside, path in named:
+                self._take(aside, path)
+                given.append(path)
+        except BaseException:
+            for path in [] if self._overwrite else reversed(given):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            raise
+
+    def _take(self, aside: Path, path: Path) -> None:
         if path.parent != self.path.parent:
             path.parent.mkdir(exist_ok=True)
-        self._refuse(path)
         if aside.is_dir():
-            if path.is_dir():
+            if self._overwrite and path.is_dir():
                 shutil.rmtree(path)
             aside.replace(path)
         else:

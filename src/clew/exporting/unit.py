@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 UNION = "union"
 NO_MESSAGES = "no messages"
+ALIKE = "much like another"
 _FINDINGS_SHOWN_MAX = 5
 
 
@@ -245,7 +246,7 @@ def second(made: Made, recipe: Recipe, folder: Folder) -> Made:
     done = Made(made.number, made.sessions)
     done.parts = [_again(part, made.number, redactor, left_out, folder) for part in made.parts]
     done.redactions = redactor.counts if redactor is not None else {}
-    done.dropped = {"much like another": len(left_out)} if left_out else {}
+    done.dropped = {ALIKE: len(left_out)} if left_out else {}
     folder.keep(name, done)
     for part in made.parts:
         folder.part(made.number, part.split, "first").unlink()
@@ -284,8 +285,8 @@ def _changed(source: Path, redactor: Redactor) -> dict[int, bytes]:
         for at, data in enumerate(stream):
             if redactor.suspects(data):
                 fresh = _mended(redactor, data)
-                if fresh != data:
-                    changed[at] = fresh
+                if fresh is not data:
+                    changed[at] = fresh  # even if it is the same: it is looked at once more
     return changed
 
 
@@ -364,9 +365,11 @@ _READY: list[tuple[Recipe, Redactor]] = []
 def _redactor(recipe: Recipe) -> Redactor | None:
     if recipe.redaction is None:
         return None
-    if not _READY or _READY[0][0] is not recipe:
-        ready = recipe.redactor()
-        if ready is None:
-            return None
-        _READY[:] = [(recipe, ready)]
-    return _READY[0][1].fresh()
+    known = next(iter(_READY), None)  # once: another thread may be exporting, too
+    if known is not None and known[0] is recipe:
+        return known[1].fresh()
+    ready = recipe.redactor()
+    if ready is None:
+        return None
+    _READY[:] = [(recipe, ready)]
+    return ready.fresh()
