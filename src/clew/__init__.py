@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from clew.spans import SpanDraft
     from clew.tracing import Denied
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "AuditRecord",

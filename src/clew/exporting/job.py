@@ -210,7 +210,7 @@ def _planned(ledger: Ledger, recipe: Recipe, options: ExportOptions) -> Plan:
     before = frozenset[str]()
     if options.since_export is not None:
         before = frozenset(manifest.read(options.since_export).marks)
-    chosen = selection.chosen(ledger, recipe.selection)
+    chosen = selection.keys(ledger, recipe.selection)
     with ledger._database.read() as tx:
         return made(
             tx,

@@ -5,7 +5,7 @@ A value that means nothing is an error: it never silently means "everything".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,8 +16,6 @@ from clew.exporters.outcome import OUTCOMES
 from clew.window import parse_since
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from clew.exporters.base import Row
     from clew.ledger import Ledger
     from clew.model import Hit, SessionInfo
@@ -96,48 +94,54 @@ def _known(what: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> None
 
 def chosen(ledger: Ledger, selection: Selection) -> dict[int, SessionInfo]:
     """The sessions that the ledger's lists select, by their keys, in the order in which the ledger
-    got them; their settings are left out. Raises `Invalid`, and `NotFound` for a session or a
+    got them; their settings are left out. Raises as `keys` does.
+    """
+    wanted = keys(ledger, selection)
+    nothing = ("status", "frontend", "user_id", "since_ms", "until_ms", "before_ms", "before_key")
+    with ledger._database.read() as tx:
+        rows = tx.all(
+            "session_list",
+            **dict.fromkeys(nothing),
+            project=ledger._known_project(selection.project),
+            agent=selection.agent,
+            spawned=1,
+            limit=EVERY,
+        )
+    rows.sort(key=lambda row: row[-1])
+    return {row[-1]: reading.info_row(row) for row in rows if row[-1] in wanted}
+
+
+def keys(ledger: Ledger, selection: Selection) -> dict[int, str]:
+    """The keys and ids of these sessions. Raises `Invalid`, and `NotFound` for a session or a
     project that is not there.
     """
     since, until = selection.window(now_ms())
     named = {ledger.get(id)._key for id in selection.sessions} if selection.sessions else None
-    owner = ledger._known_project(selection.project)
     with ledger._database.read() as tx:
         rows = tx.all(
-            "session_list",
-            project=owner,
-            status=None,
+            "session_choice",
+            project=ledger._known_project(selection.project),
             agent=selection.agent,
-            frontend=None,
-            user_id=None,
             since_ms=since,
             until_ms=until,
-            spawned=1,
-            before_ms=None,
-            before_key=None,
-            limit=EVERY,
         )
         if selection.label is not None:
             labelled = {row[0] for row in tx.all("session_labelled", label=selection.label)}
             named = labelled if named is None else named & labelled
-    if selection.query is not None:
-        found = _answering(ledger, selection.query, rows, named)
-        named = found if named is None else named & found
-    rows.sort(key=lambda row: row[-1])
-    return {row[-1]: reading.info_row(row) for row in rows if named is None or row[-1] in named}
+    found = {key: id for key, id in rows if named is None or key in named}
+    return found if selection.query is None else _answering(ledger, selection.query, found)
 
 
-def _answering(ledger: Ledger, query: str, rows: Iterable[Any], named: set[int] | None) -> set[int]:
-    """The sessions that answer a search: those of its first hits, and where there may be more,
+def _answering(ledger: Ledger, query: str, candidates: dict[int, str]) -> dict[int, str]:
+    """Those that answer a search: the sessions of its first hits, and where there may be more,
     each other one is asked, so that none is lost behind a limit.
     """
-    candidates = {row[0]: row[-1] for row in rows if named is None or row[-1] in named}
     first = _asked(ledger, query, None, FIRST_HITS)
     found = {hit.session for hit in first}
     if len(first) == FIRST_HITS:
-        rest = [id for id in candidates if id not in found]
+        rest = [id for id in candidates.values() if id not in found]
         found |= {id for id in rest if _asked(ledger, query, id, 1)}
-    return {key for id, key in candidates.items() if id in found}
+    return {key: id for key, id in candidates.items() if id in found}
 
 
 def _asked(ledger: Ledger, query: str, session: str | None, limit: int) -> tuple[Hit, ...]:

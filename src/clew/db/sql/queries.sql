@@ -183,6 +183,16 @@ where (cast(:project as bigint) is null or s.project = :project)
         or h.updated_ms < :before_ms or (h.updated_ms = :before_ms and h.session < :before_key))
 order by h.updated_ms desc, h.session desc limit :limit;
 
+-- name: session_choice
+-- The keys and ids of what `session_list` would give without its limit.
+select s.key, s.id from head h join session s on s.key = h.session
+where (cast(:project as bigint) is null or s.project = :project)
+    and (cast(:agent as text) is null or s.agent = :agent)
+    and (cast(:since_ms as bigint) is null or h.updated_ms >= :since_ms)
+    and (cast(:until_ms as bigint) is null or h.updated_ms < :until_ms)
+    and s.status <> 'erased'
+order by s.key;
+
 -- name: session_keys
 select key, project, id from session
 where cast(:project as bigint) is null or project = :project order by key;
