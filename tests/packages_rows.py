@@ -72,7 +72,7 @@ def row(messages: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         "tools_source": "inferred", "tool_calls": calls, "outcome": "success",
         "outcome_rule": "all-results-ok", "outcome_source": "heuristic", "tier": "SIMPLE",
         "complexity_score": 12, "model_used": "m-large", "provider_used": "acme",
-        "tokens_in": 1_250, "tokens_out": 90, "tokens_cache_read": 800, "tokens_cache_write": 0,
+        "tokens_in": 1_310, "tokens_out": 130, "tokens_cache_read": 800, "tokens_cache_write": 0,
         "tokens_reasoning": None, "cost_usd": 0.0125, "latency_ms": 2400.0,
         "started_at": "2026-05-03T10:11:01.250Z", "ended_at": "2026-05-03T10:15:04.250Z",
         "split": None, "notes": {"lost_results": 0}, "redaction": None,

@@ -20,9 +20,12 @@ from markdown_it import MarkdownIt
 from clew.clean import one_line
 from clew.clean import plain as without_controls
 from clew.errors import ClewError
+from clew.exporters.base import segments
 from clew.exporters.card import NAME_CHARS_MAX, card
 from clew.exporters.formats import FORMATS
 from clew.exporters.packages.parquet import COLUMNS
+from clew.exporters.trajectory import trajectory
+from clew.model import SessionInfo, Status
 from packages_rows import HOSTILE, compacted, plain
 
 GOLDEN = Path(__file__).parent / "golden" / "packages"
@@ -222,6 +225,16 @@ def test_every_column_that_a_format_writes_is_declared_with_its_type(format: str
                 else:
                     assert isinstance(value, KINDS[feature["dtype"]]), key
     assert seen or format in ("openai-preference", "dpo"), "pairs need two branches"
+
+
+def test_the_native_columns_are_those_that_are_written() -> None:
+    session = SessionInfo(
+        id="s1", project="demo", title=None, status=Status.OPEN, frontend=None, user=None,
+        agent=None, head=None, entries=0, messages=0, created_ms=0, updated_ms=0,
+        forked_from=None, spawned_by=None,
+    )  # fmt: skip
+    features = head_of(card(manifest()))["dataset_info"]["features"]
+    assert {one["name"] for one in features} == set(trajectory(session, segments([])))
 
 
 def test_the_columns_of_parquet_are_those_of_the_file() -> None:

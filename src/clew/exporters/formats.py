@@ -154,6 +154,7 @@ FORMATS: dict[str, Format] = {
         Format(
             "parquet",
             "native rows as a table, with columns to filter by",
+            check=native_rules.check,
             lines=False,
             table=parquet,
         ),
