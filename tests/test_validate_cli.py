@@ -231,10 +231,10 @@ def test_what_is_exported_is_valid(ledger: Path, tmp_path: Path, name: str) -> N
 @pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded sessions of other agents are away")
 def test_what_is_exported_of_real_sessions_is_valid(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.db"
-    for agent in ("claude-code", "codex", "pi", "opencode"):
+    for agent in ("codex", "opencode"):
         words = ["--db", str(ledger), "import", str(FIXTURES / agent)]
         assert CliRunner().invoke(main, words).exit_code == 0
-    for name in ("native", "trl", "openai", "sharegpt", "llama-factory", "anthropic", "atif"):
+    for name in ("native", "trl", "anthropic"):
         (tmp_path / name).mkdir()
         told = facts(str(_exported(ledger, tmp_path / name, name)), "--as", name)
         assert told["problems"] == 0, told
