@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -119,13 +119,22 @@ def export(setup: Setup, target: str | None, formats: bool, count: bool, **told:
         if target is None:
             raise click.UsageError("say where to: -o FILE, or -o - for standard output")
         stream = sys.stdout.buffer if target == "-" else None
-        with output.export_progress() as advance:
-            done = ledger.export(
-                recipe, output=stream or str(target), options=options, on_progress=advance
-            )
+        done = _run(ledger, recipe, stream or str(target), options)
     if setup.json and target != "-":
         output.document(done)
     _tell(done)
+
+
+def _run(
+    ledger: Ledger, recipe: Recipe, target: str | BinaryIO, options: ExportOptions
+) -> Exported:
+    try:
+        with output.export_progress() as advance:
+            return ledger.export(recipe, output=target, options=options, on_progress=advance)
+    except KeyboardInterrupt:
+        if isinstance(target, str):
+            output.say("broken off; the same command with --resume goes on with it")
+        raise
 
 
 def _list_formats(setup: Setup) -> None:

@@ -7,7 +7,6 @@ under the same name, so nothing is there twice.
 
 from __future__ import annotations
 
-import pickle
 import sys
 import threading
 from collections import deque
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from clew.errors import Invalid, Unavailable
 from clew.exporting import unit
-from clew.exporting.worker import Begin, Worker
+from clew.exporting.worker import Begin, Gone, Worker
 
 if TYPE_CHECKING:
     from clew.db import Database
@@ -79,6 +78,8 @@ class Processes:
         self._workers = workers
         self._own = threading.local()
         self._all: list[Worker] = []
+        self._lock = threading.Lock()
+        self._closed = False
 
     def first(self, units: Sequence[Unit]) -> Iterator[unit.Made]:
         """See `Engine`."""
@@ -100,13 +101,10 @@ class Processes:
 
     def _do(self, task: str, value: Any) -> unit.Made:
         for _ in range(TRIES):
-            worker: Worker | None = getattr(self._own, "worker", None)
-            if worker is None:
-                worker = self._own.worker = Worker(self._begin)
-                self._all.append(worker)
+            worker = self._worker()
             try:
                 return worker.ask(task, value)
-            except (OSError, EOFError, pickle.UnpicklingError):
+            except Gone:
                 worker.end()
                 self._own.worker = None
         raise Unavailable(
@@ -114,8 +112,21 @@ class Processes:
             "workers, then go on with --resume"
         )
 
+    def _worker(self) -> Worker:
+        """This thread's process. Raises `Gone` once all of them were ended."""
+        worker: Worker | None = getattr(self._own, "worker", None)
+        if worker is None:
+            with self._lock:
+                if self._closed:
+                    raise Gone("the export is over")
+                worker = self._own.worker = Worker(self._begin)
+                self._all.append(worker)
+        return worker
+
     def close(self) -> None:
-        """See `Engine`."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """See `Engine`. Behind this nothing is written any more."""
+        with self._lock:
+            self._closed = True
         for worker in self._all:
             worker.end()
+        self._pool.shutdown(cancel_futures=True)

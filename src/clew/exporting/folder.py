@@ -28,6 +28,8 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.handle: int | None = None
+        """What holds it, as long as any process has it open."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -41,8 +43,10 @@ class Folder:
             raise Invalid(f"{self.path} cannot be made: {error.strerror}") from error
         try:
             self._lock(handle)
+            self.handle = handle
             yield
         finally:
+            self.handle = None
             with suppress(OSError):
                 self.path.rmdir()
             os.close(handle)

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import msgspec
 
 from clew import __version__
-from clew.errors import Invalid, RedactionFailed
+from clew.errors import Invalid, RedactionFailed, Unavailable
 from clew.exporters.shaping import duplicates
 from clew.exporting import manifest, selection
 from clew.exporting.engines import Engine, Here, Processes
-from clew.exporting.folder import Folder, lines
+from clew.exporting.folder import Folder, lines, private
 from clew.exporting.manifest import Manifest, Redacted, Written
 from clew.exporting.pack import pack
 from clew.exporting.plan import Plan, Splits, made
@@ -143,8 +143,10 @@ def _to_path(
         plan = _begun(ledger, folder, recipe, options)
         try:
             done = _Job(ledger, plan, recipe, options, folder, on_progress).run(target)
+        except Unavailable:
+            raise  # as an interrupt, it leaves what there is, to go on with
         except Exception:
-            folder.empty()  # an interrupt leaves it, to go on with
+            folder.empty()
             raise
         folder.empty()
     return done
@@ -300,7 +302,8 @@ class _Job:
         written = [one for _, one in aside]
         about = self._manifest(written, other)
         note = self._folder.path / "manifest"
-        note.write_bytes(manifest.encoded(about))
+        with private(note) as stream:
+            stream.write(manifest.encoded(about))
         named = [
             (path, target.named(split)) for split, (path, _) in zip(splits, aside, strict=True)
         ]
@@ -395,7 +398,8 @@ class _Job:
         from clew.exporters.card import card
 
         aside = self._folder.path / "card"
-        aside.write_text(card(msgspec.to_builtins(about)), encoding="utf-8")
+        with private(aside) as stream:
+            stream.write(card(msgspec.to_builtins(about)).encode())
         return aside
 
     def recorded(

@@ -6,6 +6,7 @@ do to those who use it. What goes over the pipe is pickled by this program for i
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import subprocess
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from clew.exporting.recipe import Recipe
 
 END_SECONDS: Final = 10.0
+IN_A_MODULE: Final = "with several workers, give functions that stand in a module by a name"
+
+
+class Gone(Exception):
+    """A process does not answer any more."""
 
 
 class Begin(NamedTuple):
@@ -41,17 +47,19 @@ class Worker:
         try:
             said = pickle.dumps(begin[1:])
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise Invalid(
-                f"{error}: with several workers, give functions that stand in a module by a name"
-            ) from error
+            raise Invalid(f"{error}: {IN_A_MODULE}") from error
+        held = begin.folder.handle
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-c", f"from {__name__} import run; run()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for whoever asked; this one is told to end
+            # If that one is killed, the folder stays held until this one is done with it.
+            pass_fds=() if held is None else (held,),
         )
-        _send(self._in, list(begin.path))
-        _send(self._in, said)
+        with suppress(OSError):  # told when it is asked
+            _send(self._in, list(begin.path))
+            _send(self._in, said)
 
     @property
     def _in(self) -> BinaryIO:
@@ -59,9 +67,12 @@ class Worker:
         return self._process.stdin  # type: ignore[return-value]
 
     def ask(self, task: str, value: Any) -> unit.Made:
-        """Have a unit done. Raises `EOFError` or `OSError` when the process is gone."""
-        _send(self._in, (task, value))
-        answer = pickle.load(self._process.stdout)  # type: ignore[arg-type]  # noqa: S301 - ours
+        """Have a unit done. Raises `Gone`, and what the work itself raises."""
+        try:
+            _send(self._in, (task, value))
+            answer = pickle.load(self._process.stdout)  # type: ignore[arg-type]  # noqa: S301 - ours
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            raise Gone("a process of the export was killed") from error
         if isinstance(answer, BaseException):
             raise answer
         made: unit.Made = answer
@@ -90,21 +101,37 @@ def _send(stream: BinaryIO, value: Any) -> None:
 def run() -> None:
     """Answer until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asks, answers = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # a verifier that prints must not be read as an answer
+    asks, answers = _pipes()
     sys.path[:] = pickle.load(asks)  # noqa: S301 - from the process that began this one
     said = pickle.load(asks)  # noqa: S301
     ready: _Ready | BaseException
     try:
-        ready = _Ready(*pickle.loads(said))  # noqa: S301
+        ready = _Ready(*_understood(said))
     except Exception as error:  # noqa: BLE001 - told with the first answer
-        ready = error
-    while True:
-        try:
+        ready = _plain(error)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
             task, value = pickle.load(asks)  # noqa: S301
-        except EOFError:
-            return
-        _send(answers, _answer(ready, task, value))
+            _send(answers, _answer(ready, task, value))
+
+
+def _pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Where questions come from and answers go. What a verifier prints or reads, and what
+    programs that it starts do, has neither.
+    """
+    asks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return asks, answers
+
+
+def _understood(said: bytes) -> Any:
+    try:
+        return pickle.loads(said)  # noqa: S301 - from the process that began this one
+    except (AttributeError, ImportError) as error:
+        raise Invalid(f"{error}: {IN_A_MODULE}") from error
 
 
 class _Ready:
