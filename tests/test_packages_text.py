@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from browser import hostile as hostile_strings
 from clew.clean import plain as without_controls
 from clew.exporters.base import line
 from clew.exporters.formats import FORMATS
@@ -149,6 +150,14 @@ def test_words_end_nothing_and_do_nothing(text: str) -> None:
     assert (tokens[0].tag, tokens[1].content) == ("h1", "A")
     assert (tokens[-3].tag, tokens[-3].level, tokens[-2].content) == ("h1", 0, "B")
     assert not [token for token in tokens[3:-3] if token.tag in ("h1", "h2")]
+
+
+@pytest.mark.parametrize("text", hostile_strings.strings())
+def test_what_attacks_pages_ends_nothing_either(text: str) -> None:
+    tokens = READER.parse(f"# A\n\n{written(text)}\n\n# B\n")
+    _does_nothing(tokens)
+    assert (tokens[-3].tag, tokens[-2].content) == ("h1", "B")
+    looked_at(row([said(1, "user", text), said(2, "assistant", text)], title=text))
 
 
 @given(text=TEXTS)
