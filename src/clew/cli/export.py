@@ -186,20 +186,21 @@ def _redaction(told: dict[str, Any]) -> Redaction:
     from clew.exporting import Redaction
     from clew.redaction.policy import Policy
 
-    return Redaction(policy=Policy.parse(told["policy"]), **_lists(told))
+    names, secrets = _lists(told)
+    return Redaction(policy=Policy.parse(told["policy"]), names=names, known=secrets)
 
 
-def _lists(told: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+def _lists(told: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names and secrets of the user's own."""
     if not (told["known_from_env"] or told["known_lists"] or told["name_lists"]):
-        return {}
+        return (), ()
     from clew.redaction import known
 
     secrets = [one for path in told["known_lists"] for one in known.from_file(path)]
     if told["known_from_env"]:
         secrets += known.from_environment()
     names = [one for path in told["name_lists"] for one in known.from_file(path)]
-    return {"known": tuple(dict.fromkeys(secrets)), "names": tuple(dict.fromkeys(names))}
+    return tuple(dict.fromkeys(names)), tuple(dict.fromkeys(secrets))
 
 
 def _function(named: str | None) -> Any:
