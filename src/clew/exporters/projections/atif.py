@@ -213,23 +213,31 @@ def _named_by_content(sha256: str | None) -> str | None:
 
 def _call(call: Row) -> Row:
     """A call; its text stands beside it where the decoded arguments would not give it again."""
-    name, text = call["function"]["name"], call["function"]["arguments"]
-    out: Row = {"tool_call_id": call["id"], "function_name": name, "arguments": decoded(text)}
-    if line(out["arguments"])[:-1].decode() != text:
-        out["extra"] = {"arguments": text}
-    function = {"name": name, "arguments": text}
-    if line({"id": call["id"], "type": "function", "function": function}) != line(call):
-        out["extra"] = {"call": call}
-    return out
+    function = call["function"]
+    name, text = function["name"], function["arguments"]
+    value = _decoded(text)
+    told: Row = {"tool_call_id": call["id"], "function_name": name}
+    told["arguments"] = {RAW: text} if value is None else value
+    usual = [*call, *function] == ["id", "type", "function", "name", "arguments"]
+    if not usual or call["type"] != "function":
+        told["extra"] = {"call": call}
+    elif value is None or encoded(value) != text:
+        told["extra"] = {"arguments": text}
+    return told
 
 
-def decoded(text: str) -> Row:
-    """Arguments as the object that ATIF wants; text that is none stands under `raw`."""
+def encoded(arguments: Row) -> str:
+    """Arguments as JSON text without spaces."""
+    return msgspec.json.encode(arguments).decode()
+
+
+def _decoded(text: str) -> Row | None:
+    """Arguments as the object that ATIF wants; `None` when they are none."""
     try:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) else {RAW: text}
+        return None
+    return value if isinstance(value, dict) else None
 
 
 # --- figures -------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from clew.errors import Invalid
-from clew.exporters.base import Row, line
-from clew.exporters.projections.atif import SOURCES
+from clew.exporters.base import Row
+from clew.exporters.projections.atif import SOURCES, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,13 +86,9 @@ def _call(call: Row) -> Row:
     if "call" in extra:
         whole: Row = extra["call"]
         return whole
-    text = extra["arguments"] if "arguments" in extra else _text(call["arguments"])
+    text = extra["arguments"] if "arguments" in extra else encoded(call["arguments"])
     return {
         "id": call["tool_call_id"],
         "type": "function",
         "function": {"name": call["function_name"], "arguments": text},
     }
-
-
-def _text(arguments: Row) -> str:
-    return line(arguments)[:-1].decode()
