@@ -111,6 +111,7 @@ class AsyncLedger:
     handoff = _in_thread(sync.Ledger.handoff)
     trajectory = _in_thread(sync.Ledger.trajectory)
     export = _in_thread(sync.Ledger.export)
+    export_count = _in_thread(sync.Ledger.export_count)
     audit = _in_thread(sync.Ledger.audit)
     verify = _in_thread(sync.Ledger.verify)
     stats = _in_thread(sync.Ledger.stats)

@@ -301,6 +301,18 @@ class RemoteLedger(ledger.Ledger):
         with self._client.stream("/trajectories", query) as pieces:
             return exporting.save(pieces, output, overwrite=options.overwrite)
 
+    def export_count(
+        self, recipe: Recipe | None = None, *, options: ExportOptions | None = None
+    ) -> dict[str, int]:
+        """See `Ledger.export_count`."""
+        from clew.exporting import ExportOptions, Recipe
+
+        recipe = recipe or Recipe()
+        query = exporting.asked(recipe, options or ExportOptions())
+        query["project"] = self._asked(recipe.selection.project)
+        query["session"] = [self.get(id).id for id in recipe.selection.sessions] or None
+        return self._client.get("/trajectories/count", wire.ExportCounts, query).counts
+
     # --- care ---
 
     def audit(

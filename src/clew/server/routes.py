@@ -178,6 +178,7 @@ ROUTES: tuple[Route, ...] = (
     _get(f"{API}/projects", READ, finding.projects, wire.Projects, "The names of the projects."),
     # --- out
     _get(f"{API}/trajectories", Scope.EXPORT_RUN, exports.trajectories, "application/jsonl", "Sessions as training rows, one JSON object a line, redacted.", wire.TrajectoryQuery),
+    _get(f"{API}/trajectories/count", Scope.EXPORT_RUN, exports.count, wire.ExportCounts, "How many rows an export would have, and what it would leave out, by reason.", wire.TrajectoryQuery),
     _get(f"{_S}/trajectory", Scope.EXPORT_RAW, exports.trajectory, dict[str, Any], "One session as a training row, not redacted."),
     _get(f"{_S}/sources", READ, exports.sources, Page[wire.SourceFile], "The files that it was imported from."),
     _get(f"{_S}/sources/{{number}}", READ, exports.source, "application/octet-stream", "Such a file, byte for byte."),

@@ -146,6 +146,12 @@ class ExportSummary(msgspec.Struct):
     redactions: dict[str, int]
 
 
+class ExportCounts(msgspec.Struct):
+    """`sessions` selected, `rows` that they would give, and what is left out, by reason."""
+
+    counts: dict[str, int]
+
+
 class ExportEnd(msgspec.Struct):
     """The last line of an export that was asked for with `summary`."""
 

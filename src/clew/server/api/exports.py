@@ -45,6 +45,12 @@ async def trajectories(call: Call) -> Stream:
     return await stream(run, JSON_LINES)
 
 
+async def count(call: Call) -> wire.ExportCounts:
+    """What an export would give. It makes the rows, and keeps none."""
+    recipe = asked.recipe(_asked(call.query))
+    return wire.ExportCounts(await asyncio.to_thread(call.ledger.sync.export_count, recipe))
+
+
 def _asked(query: wire.TrajectoryQuery) -> asked.Asked:
     told = msgspec.structs.asdict(query)
     del told["summary"]
