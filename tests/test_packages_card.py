@@ -313,6 +313,16 @@ def test_many_values_are_counted() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["a|b.jsonl", "|", "a\\|b", "`|`"])
+def test_a_bar_ends_no_cell(name: str) -> None:
+    tokens = READER.parse(body_of(card(manifest(files=[_one(name)], models={name: 1}))))
+    cells = [
+        tokens[n + 1].children or [] for n, each in enumerate(tokens) if each.type == "td_open"
+    ]
+    assert [child.content for child in cells[0]] == [name], "the file, as code"
+    assert any("".join(child.content for child in cell) == name for cell in cells[1:]), "the model"
+
+
 @given(nasty=NASTY)
 def test_no_name_breaks_the_head(nasty: str) -> None:
     made = manifest(license=nasty, files=[_one(nasty)])

@@ -362,6 +362,9 @@ def test_whatever_is_said_a_page_stays_a_page(text: str) -> None:
         title=text, agent=text, model_used=text,
     )  # fmt: skip
     looked_at(made)
+    for module in (html, markdown):
+        document = module.document(made)
+        assert document == without_controls(document), "nothing in it is hidden or reorders text"
 
 
 def test_results_stand_in_the_page_as_they_are() -> None:
