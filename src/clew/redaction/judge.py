@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from clew.redaction.linear import compiled
+from clew.redaction.vendors import VENDORS
 
 
 class Strength(IntEnum):
@@ -34,11 +35,21 @@ WEAK_ENTROPY_MIN = 3.0
 """Bits per byte; random hex is near 4, English words are near 2.5 at these lengths."""
 SHORT_ENTROPY_MIN = 2.25
 """For fewer than 16 bytes, where eight different ones have 3.0."""
-PATH_JUMBLE_BYTES_MIN = 24
+PATH_JUMBLE_BYTES_MIN = 16
+WORDS_MAX = 5
+"""So many words before a sign belong to the name of a value."""
+HEX_BYTES_MIN = 6
+"""So many different digits has a random number in hexadecimal digits."""
+PART_BYTES_MIN = 8
+SIGNS_BYTES_MIN = 32
+"""So long a random text may begin with a sign that stands for a variable elsewhere."""
 RUN_BYTES_MIN = 3
 """A name is made of longer runs; random text changes its kind at every second byte."""
 
-_KEY_WORDS = compiled(rb"[A-Z]+[a-z0-9]*|[a-z0-9]+")
+_KEY_WORDS = compiled(
+    rb"[A-Z]+[a-z0-9]*(?:[\xc3-\xdf][\x80-\xbf][a-z]*)*"
+    rb"|(?:[a-z0-9]|[\xc3-\xdf][\x80-\xbf]|[\xe3-\xe9][\x80-\xbf]{2})+"
+)
 
 
 def _set(words: str) -> frozenset[str]:
@@ -48,7 +59,8 @@ def _set(words: str) -> frozenset[str]:
 _STRONG = _set(
     "password passwd passphrase passcode pwd secret secrets apikey authtoken accesstoken "
     "secretkey privatekey accesskey credential credentials pgpassword mysqlpwd passwords "
-    "passphrases apikeys passwort psk"
+    "passphrases apikeys passwort psk kennwort senha clave contraseña hasło пароль 密码 パスワード "
+    "sharedkey signingkey encryptionkey masterkey accountkey"
 )
 _STRONG_PAIRS = frozenset(
     tuple(pair.split("_"))
@@ -61,7 +73,9 @@ _STRONG_PAIRS = frozenset(
         "db_pass database_pass smtp_pass mail_pass email_pass become_pass sudo_pass user_pass "
         "ssh_pass root_pass admin_pass mysql_pass redis_pass pg_pass postgres_pass mongo_pass "
         "ftp_pass login_pass auth_pass proxy_pass http_pass ldap_pass wifi_pass store_pass "
-        "key_pass app_pass api_pass rabbitmq_pass vault_pass"
+        "key_pass app_pass api_pass rabbitmq_pass vault_pass preshared_key server_key sdk_key "
+        "customer_key write_key record_key environment_key integration_key webhook_key ingest_key "
+        "instrumentation_key mot_de"
     )
 )
 # Not `signature`: that of a thinking block has to stay as it is, byte for byte.
@@ -88,10 +102,15 @@ def strength(key: bytes) -> Strength:
     return Strength.NONE
 
 
+def telling_words() -> frozenset[str]:
+    """Words, and pairs of words joined by `_`: a key whose strength is not `NONE` holds one."""
+    return _STRONG | _WEAK | {"_".join(pair) for pair in _STRONG_PAIRS}
+
+
 def _words(key: bytes) -> list[str]:
     words, pos = [], 0
     while found := _KEY_WORDS.search(key, pos):
-        words.append(found.group().decode("ascii").lower())
+        words.append(found.group().decode("utf-8", "replace").lower())
         pos = found.end()
     return words
 
@@ -127,8 +146,17 @@ def entropy(value: bytes) -> float:
 
 
 def placeholder(value: bytes) -> bool:
-    """True for text that stands where a secret would."""
-    return _PLACEHOLDER.fullmatch(value) is not None
+    """True for text that stands where a secret would; not for a random one that was cut off."""
+    if _PLACEHOLDER.fullmatch(value) is None:
+        return False
+    shorter = value.rstrip(b".\xe2\x80\xa6")
+    if len(shorter) < len(value):
+        return len(shorter) < BARE_BYTES_MIN or placeholder(shorter) or not jumbled(shorter)
+    return (
+        len(value) < SIGNS_BYTES_MIN
+        or not (value[0] in b"@&$%(" or value[-1] in b")]}>")
+        or (not jumbled(value[1:-1]) or b"(" in value[1:-1])
+    )
 
 
 def wordy(value: bytes) -> bool:
@@ -150,7 +178,10 @@ def plausible_quoted(value: bytes, key: Strength) -> bool:
     if not plausible_leaf(value, key):
         return False
     return (
-        key is Strength.WEAK or not _IDENTIFIER.fullmatch(value) or _mixed(value) or _jumbled(value)
+        key is Strength.WEAK
+        or not _IDENTIFIER.fullmatch(value)
+        or _mixed(value)
+        or random_part(value)
     )
 
 
@@ -160,13 +191,75 @@ def plausible_bare(value: bytes, key: Strength, *, environment: bool) -> bool:
     `environment` says that it stands as in a `.env` file (`DB_PASSWORD=…`).
     """
     if key is Strength.WEAK:
-        return _random(value) and not _DOTTED.fullmatch(value)
+        return _random(value) and not _DOTTED.fullmatch(value) and not _NAME.fullmatch(value)
     least = STRONG_BYTES_MIN if environment else BARE_BYTES_MIN
     if len(value) < least or not plausible_leaf(value, key):
         return False
     if _IDENTIFIER.fullmatch(value):
-        return _jumbled(value) or (environment and _mixed(value))
+        return jumbled(value) or (environment and _mixed(value))
+    if not environment and _NAME.fullmatch(value):
+        return False
     return not _DIGIT.isdisjoint(value) and not _LETTER.isdisjoint(value)
+
+
+_NO_SECRET = _set(
+    "public primary foreign sort partition cache row unique dict object bucket s3 group hash "
+    "lookup map column lock idempotency event message route index storage prefix translation i18n "
+    "react session state query store item node entity record shard ssh host known pub fingerprint "
+    "sha sha1 sha256 sha512 md5 digest checksum commit rev revision ref etag integrity version "
+    "uuid guid id ids url uri path file dir folder name host domain region zone account tenant org "
+    "user username client email project workspace team channel chat room number model image tag "
+    "branch repo arn topic trace span request thread task job run call"
+)
+_TELLING_LAST = _set(
+    "key keys pat token secret password login certificate cert pw hmac salt seed dsn apikey api "
+    "auth credential credentials access license pass code bearer"
+)
+ISSUED_BYTES_MIN = 16
+ISSUED_ENTROPY_MIN = 3.0
+_UUID = compiled(rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_HASH = compiled(rb"(?:sha[0-9]{1,3}|md5)[:=-].*")
+
+
+@lru_cache(maxsize=8192)
+def names_a_secret(text: bytes) -> bool:
+    """May the words before a value (`mailgun_key`, `the algolia api`) name a secret?
+
+    A random value after `cache_key` or `commit` is one of those that code is full of.
+    """
+    words = _words(text)[-WORDS_MAX:]
+    if not words or words[-1] in _NOT:
+        return False
+    telling = words[-1] in _TELLING_LAST or (len(words) > 1 and words[-2] in _TELLING_LAST)
+    joined = {first + second for first, second in pairwise(words)}
+    issuer = not VENDORS.isdisjoint(words) or not VENDORS.isdisjoint(joined)
+    if issuer:
+        return _NO_SECRET.isdisjoint(words[-1:])
+    return telling and len(words) > 1 and _NO_SECRET.isdisjoint(words[:-1])
+
+
+def looks_issued(value: bytes) -> bool:
+    """At least 16 bytes that a machine made: random text, hexadecimal digits, a UUID."""
+    if len(value) > VALUE_BYTES_MAX or len(value) < ISSUED_BYTES_MIN:
+        return False
+    if placeholder(value) or _CALL_ID.fullmatch(value) or _code(value) or _HASH.fullmatch(value):
+        return False
+    if _UUID.fullmatch(value) or _HEX.fullmatch(value):
+        return len(set(value)) >= HEX_BYTES_MIN
+    return (
+        not _DIGIT.isdisjoint(value)
+        and not _LETTER.isdisjoint(value)
+        and entropy(value) >= ISSUED_ENTROPY_MIN
+        and jumbled(value)
+    )
+
+
+def looks_made(value: bytes) -> bool:
+    """A password that no word looks like: letters with digits or signs."""
+    signs = sum(1 for byte in value if byte in b"!@#$%^&*~+=")
+    digits = sum(1 for byte in value if byte in _DIGIT)
+    letters = not _LETTER.isdisjoint(value)
+    return letters and bool(digits) and (jumbled(value) or bool(signs))
 
 
 def worth_spreading(value: bytes) -> bool:
@@ -251,7 +344,35 @@ def _speakable(run: bytes) -> bool:
     return _SPEAKABLE.fullmatch(run) is not None and _ODD.search(run) is None
 
 
-def _jumbled(value: bytes) -> bool:
+_SEAM = compiled(rb"[_.=/+-]+")
+
+
+def random_part(value: bytes) -> bool:
+    """Does it look random, or a long part of it between signs?"""
+    if jumbled(value):
+        return True
+    pos, last = 0, 0
+    while found := _SEAM.search(value, pos):
+        if found.start() - last >= PART_BYTES_MIN and jumbled(value[last : found.start()]):
+            return True
+        pos = last = found.end()
+    return last > 0 and len(value) - last >= PART_BYTES_MIN and jumbled(value[last:])
+
+
+def fragment(value: bytes) -> bool:
+    """Can this be the rest of a token that was cut? Anything but words and numbers."""
+    if placeholder(value) or value.isdigit():
+        return False
+    if random_part(value) or _HEX.fullmatch(value):
+        return True
+    if _DOTTED.fullmatch(value):
+        return False
+    digits = not _DIGIT.isdisjoint(value)
+    mixed = not _UPPER.isdisjoint(value) and not _LOWER.isdisjoint(value)
+    return (digits or mixed) and _NAME.fullmatch(value) is None and _unspeakable(value)
+
+
+def jumbled(value: bytes) -> bool:
     """At least eight bytes of both cases, or letters and digits, that make no words."""
     digits = not _DIGIT.isdisjoint(value)
     mixed = not _UPPER.isdisjoint(value) and not _LOWER.isdisjoint(value) and b"_" not in value
@@ -274,7 +395,7 @@ def _random(value: bytes) -> bool:
     return (
         len(value) <= VALUE_BYTES_MAX
         and not any(space in value for space in b" \t\r\n")
-        and (long or _jumbled(value))
+        and (long or jumbled(value))
         and not placeholder(value)
         and not _CALL_ID.fullmatch(value)
         and not _code(value)

@@ -13,25 +13,42 @@ Lengths are lower bounds that also hold for a token cut off in the middle.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 
 from clew.redaction import places, shapes
-from clew.redaction.linear import Match
+from clew.redaction.providers import PROVIDERS
+from clew.redaction.rule import (
+    EMAIL,
+    HOST,
+    IP,
+    MAC,
+    NAME,
+    PHONE,
+    SECRET,
+    TYPES,
+    USER,
+    Check,
+    Rule,
+)
 
-Span = tuple[int, int]
-Check = Callable[[bytes, Match], Span | None]
-
-SECRET = "SECRET"  # noqa: S105 - the name of a placeholder
-EMAIL = "EMAIL"
-USER = "USER"
-IP = "IP"
-PHONE = "PHONE"
-HOST = "HOST"
-MAC = "MAC"
-NAME = "NAME"
-TYPES = (SECRET, EMAIL, IP, MAC, PHONE, HOST, NAME, USER)
-"""Placeholder types; of overlapping finds the earlier type in this list names the whole."""
+__all__ = [
+    "EMAIL",
+    "ENGINE_RULES",
+    "HOST",
+    "IP",
+    "MAC",
+    "NAME",
+    "PHONE",
+    "RULES",
+    "SECRET",
+    "SECRET_RULES",
+    "TYPES",
+    "USER",
+    "Check",
+    "Rule",
+    "ruleset",
+]
 
 ENGINE_RULES = {
     "secret-key": SECRET,
@@ -40,160 +57,18 @@ ENGINE_RULES = {
 }
 """Finds that no pattern makes: a whole value under a telling key, and what the user listed."""
 
-WINDOW_BYTES = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One kind of finding. `first` are the bytes that a match can begin with."""
-
-    name: str
-    type: str
-    first: bytes
-    core: bytes
-    pattern: bytes
-    check: Check = shapes.whole
-    edge: bool = True
-    """A match must begin where a word may begin."""
-    grow: bytes | None = None
-    window: int = WINDOW_BYTES
-
-
-_B62 = rb"[A-Za-z0-9]"
 _URL64 = rb"[A-Za-z0-9_-]"
-_HEX = rb"[0-9a-f]"
 
+_FLAG = (
+    rb"--?[a-z-]{0,24}(?:password|passwd|passphrase|secret|token|api-?key|access-?key|auth-?key"
+    rb"|license-?key|secret-?key|private-?key|credentials?|pwd|pat|apikey)"
+)
 
-def _token(name: str, heads: str, body: bytes, least: int, *, check: Check = shapes.token) -> Rule:
-    """Tokens with a fixed beginning, then at least `least` bytes of one class."""
-    literals = [head.encode() for head in heads.split()]
-    head = b"(?:" + b"|".join(literal.replace(b".", rb"\.") for literal in literals) + b")"
-    return Rule(
-        name,
-        SECRET,
-        bytes({literal[0] for literal in literals}),
-        head + body + b"{%d}" % min(least, 8),
-        head + body + b"{%d,}" % least,
-        check,
-        grow=body + b"*",
-    )
-
-
-def _exact(name: str, first: bytes, pattern: bytes, *, check: Check = shapes.token) -> Rule:
-    """Tokens of one short pattern that is its own core."""
-    return Rule(name, SECRET, first, pattern, pattern + rb"\b", check)
-
-
-_TOKENS = (
-    _token("anthropic", "sk-ant-", _URL64, 10),
-    _token("openrouter", "sk-or-", _URL64, 16),
-    _token("openai-project", "sk-proj- sk-svcacct- sk-admin- sk-None-", _URL64, 16),
-    _token("langfuse", "sk-lf- pk-lf-", _URL64, 16),
-    _token("openai", "sk-", _B62, 20),
-    _token("google-api", "AIza", _URL64, 30),
-    _token("google-oauth", "ya29. GOCSPX- 1//0", _URL64, 20),
-    _token("aws-bedrock", "ABSK bedrock-api-key-", rb"[A-Za-z0-9+/=]", 40),
-    _token("github", "ghp_ gho_ ghs_ ghu_ ghr_", _B62, 16),
-    _token("github-fine", "github_pat_", rb"[A-Za-z0-9_]", 20),
-    _token(
-        "gitlab",
-        "glpat- gldt- glrt- glcbt- glptt- glft- glsoat- glimt- glagent- gloas- glffct-",
-        rb"[A-Za-z0-9_.-]",
-        16,
-    ),
-    _token("slack", "xoxa- xoxb- xoxc- xoxd- xoxe- xoxo- xoxp- xoxr- xoxs- xapp-", _URL64, 10),
-    _token("slack-rotated", "xoxe.xoxp- xoxe.xoxb-", _URL64, 10),
-    _token("stripe", "sk_live_ sk_test_ rk_live_ rk_test_ whsec_", rb"[A-Za-z0-9+/=]", 10),
-    _token("hugging-face", "hf_ api_org_", _B62, 30),
-    _token("npm", "npm_", _B62, 30),
-    _token("pypi", "pypi-Ag", _URL64, 30),
-    _token("xai", "xai-", _B62, 40),
-    _token("groq", "gsk_", _B62, 40),
-    _token("perplexity", "pplx-", _B62, 32),
-    _token("replicate", "r8_", _B62, 32),
-    _token("fireworks", "fw_", _B62, 22),
-    _token("nvidia", "nvapi-", _URL64, 40),
-    _token("together", "tgp_v1_", _URL64, 30),
-    _token("cerebras", "csk-", _B62, 32),
-    _token("voyage", "pa-", _URL64, 40),
-    _token("jina", "jina_", _URL64, 40),
-    _token("tavily", "tvly-", _URL64, 20),
-    _token("langsmith", "lsv2_pt_ lsv2_sk_ lsv2_sy_", rb"[0-9a-f_]", 32),
-    _token("shopify", "shpat_ shpca_ shppa_ shpss_", _HEX, 32),
-    _token("square", "sq0atp- sq0csp- sq0idp-", _URL64, 22),
-    _token("digitalocean", "dop_v1_ doo_v1_ dor_v1_", _HEX, 40),
-    _token("doppler", "dp.pt. dp.st. dp.ct. dp.sa. dp.scim.", rb"[A-Za-z0-9_.-]", 30),
-    _token("linear", "lin_api_ lin_oauth_", _B62, 32),
-    _token("notion", "ntn_", _B62, 40),
-    _exact("notion-older", b"s", rb"secret_[A-Za-z0-9]{43}"),
-    _token(
-        "tailscale",
-        "tskey-auth- tskey-api- tskey-client- tskey-scim- tskey-webhook-",
-        rb"[A-Za-z0-9-]",
-        20,
-    ),
-    _token("render", "rnd_", _B62, 28),
-    _token("vercel-blob", "vercel_blob_rw_", rb"[A-Za-z0-9_]", 24),
-    _token("figma", "figd_", _URL64, 30),
-    _token("atlassian", "ATATT3 ATCTT3 ATBB", rb"[A-Za-z0-9_=-]", 28),
-    _token("postman", "PMAK-", rb"[0-9a-f-]", 40),
-    _token("new-relic", "NRAK-", rb"[A-Z0-9]", 24),
-    _token("grafana", "glsa_ glc_", rb"[A-Za-z0-9_+/=]", 28),
-    _token("sentry", "sntrys_ sntryu_", rb"[A-Za-z0-9_+/=]", 32),
-    _token("vault", "hvs. hvb. hvr.", _URL64, 20),
-    _token("pulumi", "pul-", _HEX, 40),
-    _token("docker", "dckr_pat_ dckr_oat_", _URL64, 20),
-    _token("supabase", "sbp_ sb_secret_", _URL64, 20),
-    _token("planetscale", "pscale_tkn_ pscale_pw_ pscale_oauth_", rb"[A-Za-z0-9_.=-]", 30),
-    _token("heroku", "HRKU-", _URL64, 30),
-    _token("netlify", "nfp_", _B62, 36),
-    _token("fly", "fm2_ fo1_", rb"[A-Za-z0-9+/=_-]", 40),
-    _token("rubygems", "rubygems_", _HEX, 40),
-    _token("age", "AGE-SECRET-KEY-1", rb"[A-Z0-9]", 40),
-    _token("alibaba", "LTAI", _B62, 16),
-    _token("tencent", "AKID", _B62, 32),
-    _token("mailgun", "key-", _HEX, 32),
-    _token("sonar", "squ_ sqp_ sqa_", _HEX, 40),
-    _token("easypost", "EZAK EZTK", _B62, 50, check=shapes.varied),
-    _token("facebook", "EAAG EAAC EAAB EAAE", _B62, 60, check=shapes.varied),
-    _exact("aws-access-key", b"A", rb"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"),
-    _exact("databricks", b"d", rb"dapi[0-9a-f]{32}(?:-[0-9])?"),
-    _exact("twilio", b"S", rb"SK[0-9a-f]{32}"),
-    _exact("elevenlabs", b"s", rb"sk_[0-9a-f]{48}"),
-    _exact("firecrawl", b"f", rb"fc-[0-9a-f]{32}"),
-    _exact("mailchimp", b"0123456789abcdef", rb"[0-9a-f]{32}-us[0-9]{1,2}"),
-    Rule(
-        "sendgrid", SECRET, b"S", rb"SG\.[A-Za-z0-9_-]{16}",
-        rb"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,}", grow=_URL64 + b"*",
-    ),
-    Rule(
-        "telegram-bot", SECRET, b"0123456789", rb"[0-9]{8,10}:AA[A-Za-z0-9_-]{8}",
-        rb"[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}", grow=_URL64 + b"*",
-    ),
-    Rule(
-        "discord-bot", SECRET, b".", rb"\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{20}",
-        rb"\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{26,}", shapes.discord, edge=False,
-        grow=_URL64 + b"*",
-    ),
-    Rule(
-        "airtable", SECRET, b"p", rb"pat[A-Za-z0-9]{14}\.[0-9a-f]{8}",
-        rb"pat[A-Za-z0-9]{14}\.[0-9a-f]{40,}", grow=_HEX + b"*",
-    ),
-    Rule(
-        "terraform", SECRET, b".", rb"\.atlasv1\.[A-Za-z0-9_=-]{8}",
-        rb"\.atlasv1\.[A-Za-z0-9_=-]{40,}", shapes.headed, edge=False, grow=rb"[A-Za-z0-9_=-]*",
-    ),
-    Rule(
-        "azure-openai", SECRET, b"J", rb"JQQJ99[A-Z0-9]{6}", rb"JQQJ99[A-Za-z0-9]{20,}",
-        shapes.headed, edge=False, grow=_B62 + b"*",
-    ),
-    Rule(
-        "azure-client", SECRET, b"0123456789", rb"[0-9]Q~[A-Za-z0-9_~.-]{8}",
-        rb"[0-9]Q~[A-Za-z0-9_~.-]{31,34}", shapes.azure_client, edge=False,
-    ),
-)  # fmt: skip
-
-_FLAG = rb"--[a-z-]{0,24}(?:password|passwd|passphrase|secret|token|api-?key)"
+_HOOKS = (
+    rb"(?:hooks\.zapier\.com/hooks/catch|chat\.googleapis\.com/v1/spaces"
+    rb"|hook\.[a-z0-9]{2,5}\.make\.com|maker\.ifttt\.com/(?:trigger|use)|webhook\.site"
+    rb"|discord(?:app)?\.com/api/v[0-9]{1,2}/webhooks|feishu\.cn/open-apis/bot)"
+)
 
 _SHAPES = (
     Rule(
@@ -219,7 +94,8 @@ _SHAPES = (
     Rule(
         "authorization", SECRET, b"aA", rb"(?i:authorization)[\\]{0,4}[\"']?[:=]",
         rb"(?i)authorization[\\]{0,4}[\"']?\s{0,4}[:=]\s{0,4}[\\]{0,4}[\"']?"
-        rb"(?:(?:token|apikey|key|bearer|digest|negotiate|aws4-hmac-sha256)\s{1,4})?"
+        rb"(?:(?:token|apikey(?:-v[0-9])?|key|bearer|digest|negotiate|ssws|bot|pve(?:api)?token|client-id"
+        rb"|genie ?key|sso-key|shippotoken|deepl-auth-key|aws4-hmac-sha256)[\s=]{1,4})?"
         rb"([^\s\"'\\,;<>{}$]{8,})", shapes.random_value, edge=False,
         grow=rb"[A-Za-z0-9._~+/=-]*",
     ),
@@ -236,17 +112,33 @@ _SHAPES = (
         rb"://[^\s/:@\"'<>`]{0,48}:([^\s/@\"'<>`]{2,80})@", shapes.url_password, edge=False,
     ),
     Rule(
+        "url-password-cut", SECRET, b":", rb"://[A-Za-z0-9_.%+-]{0,48}:[^\s/:@\"'<>`]{8}",
+        rb"://[A-Za-z0-9_.%+-]{0,48}:([^\s/:@\"'<>`]{8,80})", shapes.url_password_cut, edge=False,
+    ),
+    Rule(
         "url-token", SECRET, b":", rb"://[A-Za-z0-9_-]{20,80}@",
         rb"://([A-Za-z0-9_-]{20,80})@", shapes.random_value, edge=False,
     ),
     Rule(
         "signed-url", SECRET, b"?&",
-        rb"[?&](?i:x-amz-signature|x-amz-security-token|x-goog-signature|signature|sig|code)=",
-        rb"[?&][A-Za-z-]{3,20}=([A-Za-z0-9%+/_.=-]{16,})", shapes.random_value, edge=False,
+        rb"[?&](?i:x-amz-signature|x-amz-security-token|x-goog-signature|signature|sig|code|key|appid"
+        rb"|apikey|hash|st|jwt|auth|access|session|ticket|sid|sas|pw|pass)=",
+        rb"[?&][A-Za-z-]{2,20}=([A-Za-z0-9%+/_.=-]{16,})", shapes.long_random, edge=False,
         grow=rb"[A-Za-z0-9%+/_.=-]*",
     ),
     Rule(
-        "slack-webhook", SECRET, b"h", rb"hooks\.slack\.com/(?:services|workflows)/[A-Z0-9]",
+        "teams-webhook", SECRET, b".o",
+        rb"(?:\.webhook\.office\.com|outlook\.office(?:365)?\.com/webhook)",
+        rb"(?:\.webhook|outlook)\.office(?:365)?\.com/webhook[a-z0-9]{0,3}/"
+        rb"([A-Za-z0-9@-]{20,100}[A-Za-z0-9@_/-]{0,300})", edge=False,
+    ),
+    Rule(
+        "webhook", SECRET, b"chdmwf", _HOOKS,
+        _HOOKS + rb"[a-z/]{0,12}/([A-Za-z0-9_/%=&?.-]{16,300})", shapes.web_path, edge=False,
+    ),
+    Rule(
+        "slack-webhook", SECRET, b"h",
+        rb"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Z0-9]",
         rb"hooks\.slack\.com/[a-z]{8,9}/([A-Za-z0-9/]{20,})", edge=False,
         grow=rb"[A-Za-z0-9/]*",
     ),
@@ -266,8 +158,56 @@ _SHAPES = (
     ),
 )  # fmt: skip
 
+_FILES = (
+    Rule(
+        "putty-key", SECRET, b"P", rb"Private-Lines: [0-9]",
+        rb"Private-Lines: [0-9]{1,4}", shapes.putty,
+    ),
+    Rule(
+        "password-hash", SECRET, b"$",
+        rb"\$(?:2[abxy]?|apr1|[156y]|7|argon2(?:id|i|d)|scrypt|pbkdf2-sha(?:1|256|512))\$"
+        rb"[A-Za-z0-9./=,$+-]{12}",
+        rb"\$[a-z0-9-]{1,14}\$[A-Za-z0-9./=,$+-]{20,}", shapes.jumble, edge=False,
+        grow=rb"[A-Za-z0-9./=,$+-]*",
+    ),
+    Rule(
+        "ansible-vault", SECRET, b"$", rb"\$ANSIBLE_VAULT;[0-9]",
+        rb"\$ANSIBLE_VAULT;[0-9.]{1,5};[A-Z0-9]{3,12}(?:;[^\s\\;]{1,64})?"
+        rb"(?:(?:\s|\\{1,3}[nr]){1,24}[0-9a-f]{2,})+", edge=False,
+        grow=rb"(?:(?:\s|\\{1,3}[nr]){0,24}[0-9a-f]{2,})*",
+    ),
+    Rule(
+        "pgpass", SECRET, b":",
+        rb":(?:543[0-9]|6432):[A-Za-z0-9_*-]{1,63}:[^\s:]{1,63}:[^\s:]",
+        rb":(?:543[0-9]|6432):[A-Za-z0-9_*-]{1,63}:[^\s:]{1,63}:([^\s\"'\\]{4,128})",
+        shapes.argument, edge=False,
+    ),
+    Rule(
+        "otpauth", SECRET, b"o", rb"otpauth://[a-z]{4}/",
+        rb"otpauth://[a-z]{4}/[^\s\"'<>]{0,300}[?&]secret=([A-Za-z2-7=%]{8,200})",
+    ),
+    Rule(
+        "private-jwk", SECRET, b"\"'",
+        rb"[\"']d[\\]{0,4}[\"']\s{0,4}:\s{0,4}[\\]{0,4}[\"'][A-Za-z0-9_-]{30}",
+        rb"[\"']d[\\]{0,4}[\"']\s{0,4}:\s{0,4}[\\]{0,4}[\"']([A-Za-z0-9_-]{30,})",
+        shapes.random_value, edge=False, grow=_URL64 + rb"*",
+    ),
+)  # fmt: skip
+
 _QUOTE = rb"[\\]{0,4}[\"']?"
 _WORD = _QUOTE + rb"([^\s\"'\\]{4,200})"
+
+_SQL = rb"(?i:identified\s{1,3}(?:with\s{1,3}[a-z0-9_'\"]{1,40}\s{1,3})?(?:by|as)|password)"
+_CONNECT = (
+    rb"(?:mysqli?_(?:real_|p)?connect|pg_p?connect|new (?:mysqli|PDO)"
+    rb"|DriverManager\.getConnection|DBI(?:\.|->)connect|NetworkCredential|PSCredential)"
+    rb"[\])\"]{0,2}(?:::new)?\("
+)
+_DEVICE = (
+    rb"(?:snmp-server community|enable (?:secret|password)"
+    rb"|username [^\s]{1,32}(?: privilege [0-9]{1,2})? (?:secret|password)"
+    rb"|key-string|pre-shared-key|pac key|neighbor [^\s]{3,40} password) "
+)
 
 _COMMANDS = (
     Rule(
@@ -312,10 +252,36 @@ _COMMANDS = (
         rb"\s{0,4},\s{0,4}[\\]{0,4}[\"']([^\s\"'\\]{4,200})", shapes.argument, edge=False,
     ),
     Rule(
+        "connect-call", SECRET, b"mpnDNPR", _CONNECT,
+        _CONNECT + rb"\s{0,8}(?:(?:[\\]{0,4}[\"'][^\"'\n]{0,120}[\"']"
+        rb"|[A-Za-z_$][A-Za-z0-9_.$>-]{0,60})\s{0,4},\s{0,8}){1,3}"
+        rb"[\\]{0,4}[\"']([^\s\"'\\]{4,128})[\\]{0,4}[\"']", shapes.argument,
+    ),
+    Rule(
+        "sql-password", SECRET, b"iIpP", _SQL + rb"\s{1,3}[\\]{0,4}['\"][^\s'\"]",
+        _SQL + rb"\s{1,3}[\\]{0,4}['\"]([^\s'\"\\]{4,128})", shapes.argument,
+    ),
+    Rule(
+        "secure-string", SECRET, b"C", rb"ConvertTo-SecureString\s",
+        rb"ConvertTo-SecureString\s{1,4}(?:-[A-Z][A-Za-z]{2,12}\s{1,4}){0,3}[\\]{0,4}[\"']"
+        rb"([^\s\"'\\]{4,128})", shapes.argument,
+    ),
+    Rule(
+        "network-device", SECRET, b"seukpn", _DEVICE + rb"[^\s]",
+        _DEVICE + rb"(?:[0-9] )?" + _WORD, shapes.device,
+    ),
+    Rule(
+        "client-password", SECRET, b"rslv",
+        rb"(?:redis-cli|sqlcmd|ldap(?:search|modify|add|passwd)|vault login|smbclient) ",
+        rb"(?:redis-cli(?: [^\n|;&]{0,80})?? -a|sqlcmd(?: [^\n|;&]{0,120})?? -P"
+        rb"|ldap[a-z]{3,8}(?: [^\n|;&]{0,160})?? -w|vault login(?: -[a-z=-]{1,30}){0,3}"
+        rb"|smbclient(?: [^\n|;&]{0,120})?? -U [^\s%]{1,40}%)\s{0,4}" + _WORD, shapes.argument,
+    ),
+    Rule(
         "element", SECRET, b"<",
         rb"<[A-Za-z0-9_.:-]{0,24}(?i:pass|pwd|secret|token|key|credential)[A-Za-z0-9_.:-]{0,12}>"
         rb"[^\s<>]",
-        rb"<([A-Za-z0-9_.:-]{3,48})>([^\s<>]{4,400})</", shapes.element, edge=False,
+        rb"<([A-Za-z0-9_.:-]{3,48})>([^\s<>]{4,400})", shapes.tagged, edge=False,
     ),
     Rule(
         "netrc", SECRET, b"l", rb"login\s{1,4}[^\s]{1,64}\s{1,8}password\s{1,4}[^\s]{4}",
@@ -340,15 +306,20 @@ _COMMANDS = (
 _KEYWORD = (
     rb"(?i:passwor[dt]|pass(?:wd|phrase|code)?|psk|pwd|secret|token|credential|api[_. -]?key"
     rb"|(?:access|private|secret|auth|account|signing|master|encryption|shared|service|storage"
-    rb"|subscription|admin|license|deploy|hmac|role)[_. -]?key|auth|cookie|sessionid)"
+    rb"|subscription|admin|license|deploy|hmac|role|project|server|sdk|app|client|customer|write"
+    rb"|record|environment|env|integration|webhook|instrumentation|ingest|read|user)[_. -]?key"
+    rb"|auth|cookie|sessionid|clave|contrase\xc3\xb1a|mot[ _-]de[ _-]passe|senha|kennwort|parole?"
+    rb"|has\xc5\x82o|\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c|\xe5\xaf\x86\xe7\xa0\x81"
+    rb"|\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89)"
 )
 _TAIL = rb"[A-Za-z0-9_-]{0,12}[\\]{0,4}[\"'`]?\]?"
 _COLOUR = rb"(?:(?:\x1b|\\{1,4}(?:u001b|x1b|033|e))\[[0-9;]{0,12}m)?"
-_SIGN = _COLOUR + rb"\s{0,6}(?::=|=>|={1,3}|:)\s{0,6}" + _COLOUR
+_EQUALS = rb"(?::=|=>|={1,3}|:|\xef\xbc\x9a|%3[dDaA])"
+_SIGN = _COLOUR + rb"\s{0,6}" + _EQUALS + rb"\s{0,6}" + _COLOUR
 
 _ASSIGNMENTS = (
     Rule(
-        "assignment", SECRET, b"pPsStTcCaAmMeEdDlLhHrR",
+        "assignment", SECRET, b"pPsStTcCaAmMeEdDlLhHrRwWiIuUkK\xd0\xe5\xe3",
         _KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})?" + _SIGN
         + rb"(?:[\\]{0,4}[bruf]{0,2}[\"'`][^\s\"'`]|[^\s\"'`\\<>()\[\]{},;=]{4})",
         _KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})??" + _SIGN
@@ -358,6 +329,37 @@ _ASSIGNMENTS = (
         grow=rb"[^\s\x1b\"'`\\<>(){}\[\],;&|]*",
     ),
 )  # fmt: skip
+
+_VALUE = rb"[A-Za-z0-9_+/=.:~|-]"
+_OPEN = rb"[=:]>?\s?[\\]{0,4}[\"'`]?"
+_NAMED = (
+    rb"(?i:key|pat|login|cert|hmac|salt|seed|dsn|api|token|secret|pass)[A-Za-z0-9_]?"
+    rb"[\\]{0,4}[\"'`]?\]?\s?" + _OPEN
+)
+
+_SPEAKING = (
+    rb"(?i:password|passphrase|passwd|token|secret|api[ _-]?key|(?:access|secret)[ _-]?key)s?"
+    rb"(?:\s{1,3}(?i:is|was|to|of|for [a-z]{1,16} is|=|:))?\s{1,3}[\\]{0,4}[\"'`]?"
+)
+
+_BY_NAME = (
+    Rule(
+        "named-value", SECRET, b"kKpPlLcChHsSdDaAtT", _NAMED + rb"[A-Za-z0-9_+-]{8}",
+        _NAMED + rb"(" + _VALUE + rb"{16,})", shapes.named_value, edge=False, window=320,
+        grow=_VALUE + rb"*",
+    ),
+    Rule(
+        "hex-value", SECRET, b"=:", _OPEN + rb"[0-9a-f]{8}(?:[0-9a-f]{4}|-[0-9a-f]{4}-)",
+        _OPEN + rb"([0-9a-f]" + _VALUE + rb"{15,})", shapes.named_value, edge=False, window=320,
+        grow=_VALUE + rb"*",
+    ),
+    Rule(
+        "spoken", SECRET, b"pPtTsSaA", _SPEAKING + rb"[A-Za-z0-9_+/=.!@#$%^&*~:-]{8}",
+        _SPEAKING + rb"([A-Za-z0-9_+/=.!@#$%^&*~:-]{8,})", shapes.spoken,
+        grow=rb"[A-Za-z0-9_+/=~-]*",
+    ),
+)  # fmt: skip
+"""Values that a name before them tells: `mailgun_key`, `Algolia: …`, "the token is …"."""
 
 # Letters beyond ASCII, as UTF-8; not the typographic signs, which begin with E2 80.
 _LETTER = rb"(?:[\xc3-\xdf][\x80-\xbf]|[\xe0\xe1\xe4-\xed][\x80-\xbf]{2})"
@@ -400,7 +402,29 @@ _PERSONAL = (
     ),
 )  # fmt: skip
 
-RULES: tuple[Rule, ...] = _TOKENS + _SHAPES + _COMMANDS + _ASSIGNMENTS + _PERSONAL
+
+_WHOLE = {
+    "onepassword": 40,
+    "airtable": 82,
+    "azure-client": 40,
+    "sendgrid": 69,
+    "telegram-bot": 44,
+    "discord-bot": 66,
+    "salesforce-session": 100,
+    "jwt": 80,
+}
+"""Bytes of a whole one, of the kinds that are not in a table of tokens."""
+
+
+def _wrapping(rule: Rule) -> Rule:
+    nominal = _WHOLE.get(rule.name, 0)
+    return replace(rule, check=partial(shapes.wrapping, check=rule.check, nominal=nominal))
+
+
+RULES: tuple[Rule, ...] = (
+    *map(_wrapping, PROVIDERS + _SHAPES + _FILES + _COMMANDS + _ASSIGNMENTS + _BY_NAME),
+    *_PERSONAL,
+)
 """All rules, in the order in which they name a finding that several of them make."""
 
 SECRET_RULES: tuple[Rule, ...] = tuple(rule for rule in RULES if rule.type == SECRET)
