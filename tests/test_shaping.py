@@ -144,6 +144,27 @@ def test_an_earlier_summary_is_not_kept() -> None:
     ]  # fmt: skip
 
 
+def test_what_branched_off_behind_what_was_kept_was_kept() -> None:
+    """What a compaction keeps may begin at an entry that is no message, the last of its session."""
+    row = Talk().user("a").says("b").user("c").says("d").compacts(1).user("e").says("f").row()
+    for message, at in zip(row["messages"], ("p:1", "p:2", "q:1", "q:2", None), strict=False):
+        message["at"] = [at] if at else []
+    for kept, expected in {
+        "p:1": "abcd", "p:2": "bcd", "p:3": "cd", "q:1": "cd", "q:2": "d", "q:3": "", "r:1": "",
+    }.items():  # fmt: skip
+        row["segments"][1]["compaction"]["first_kept"] = kept
+        second = shaped(row, segments="split")[1]
+        context = [m["content"] for m in second["messages"] if m.get("context")]
+        assert "".join(context) == expected, kept
+
+
+def test_system_messages_stand_once() -> None:
+    row = Talk().system("s").user("a").says("b").compacts(1, "Short.").user("c").says("d").row()
+    assert words(shaped(row, segments="split")[1]) == [
+        "system s", "user Short.", "user a", "assistant b", "user c", "assistant d*",
+    ]  # fmt: skip
+
+
 def test_a_summary_that_an_agent_wrote_as_a_message_stays_in_its_place() -> None:
     talk = Talk().user("a").says("b").compacts(2, None).user("In short: a.", summary=True)
     row = talk.user("c").says("d").row()
@@ -216,6 +237,12 @@ def test_each_answer_is_a_row_with_what_led_to_it() -> None:
     assert rules(made[-1]) == ["earlier-step"] * 3
 
 
+def test_a_turn_knows_the_segments_up_to_it() -> None:
+    row = Talk().user("a").says("b").compacts(0).user("c").says("d").row()
+    made = shaped(row, explode="turn")
+    assert [[one["segment"] for one in each["segments"]] for each in made] == [[0], [0, 1]]
+
+
 def test_a_turn_that_does_not_train_is_no_row() -> None:
     talk = Talk().user("a").says("", "c1").user("b").says("c").compacts(0).user("d").says("e")
     made = shaped(talk.row(), explode="turn")
@@ -247,10 +274,12 @@ def test_exploded_reasoning_is_the_last_of_its_row() -> None:
     made = shaped(long_talk(), reasoning="explode")
     assert [thoughts(one) for one in made] == [["t1"], ["t2"], ["t3"]]
     assert made == shaped(long_talk(), reasoning="last", explode="turn")
+    made = shaped(long_talk(), reasoning="explode", explode="step")
+    assert [thoughts(one) for one in made] == [["t1"], ["t1"], ["t2"], ["t3"]]
 
 
 def test_an_answer_that_was_only_reasoning_is_empty_without_it() -> None:
-    row = Talk().user("a").says(thinks="hm").says("b").row()
+    row = Talk().user("a").says(thinks="hm").says("", "c1", thinks="so").gives("c1").row()
     assert rules(only(row, reasoning="drop")) == ["empty"]
     assert rules(row) == []
 
@@ -289,10 +318,23 @@ def test_parallel_calls_one_by_one() -> None:
 
 
 def test_one_by_one_nothing_trains_after_a_lost_result() -> None:
-    row = Talk().user("a").says("", "c1", "c2", "c3").gives("c1").gives("c3").row()
-    made = only(row, parallel="serialise")
-    assert words(made)[1::2] == ["assistant c1*", "assistant c2*", "assistant c3"]
-    assert rules(made) == ["after-lost-result"]
+    talk = Talk().user("a").says("", "c1", "c2", "c3", "c4").gives("c1")
+    made = only(talk.gives("c3").gives("c4").row(), parallel="serialise")
+    assert words(made)[1::2] == ["assistant c1*", "assistant c2*", "assistant c3", "assistant c4"]
+    assert rules(made) == ["after-lost-result"] * 2
+
+
+def test_one_by_one_a_call_counts_once() -> None:
+    row = Talk().user("a").says("", "c1", "c2", "c3").says("x").says("y").user("b").says("z").row()
+    answers = [message for message in row["messages"] if message["sampled"]]
+    for message, tier in zip(answers, ["COMPLEX", "SIMPLE", "SIMPLE", "SIMPLE"], strict=True):
+        message["telemetry"]["tier"] = tier
+        message["train"] = True
+        message.pop("train_rule", None)
+    answers[0]["parts"] = [{"type": "image"}]
+    made = next(shape(row, Shaping(parallel="serialise", explode="turn")))
+    assert made["tier"] == "SIMPLE"
+    assert ["parts" in m for m in made["messages"] if m.get("tool_calls")] == [True, False, False]
 
 
 def test_parallel_calls_may_be_ruled_out() -> None:
@@ -361,6 +403,12 @@ def test_only_selected_turns_are_exploded() -> None:
     made = only(routed(), explode="turn", tiers=("SIMPLE",))
     assert made["turn"] == 0
     assert words(made) == ["user a", "assistant 1*", "assistant 2"]
+
+
+def test_only_segments_with_a_selected_turn_are_rows() -> None:
+    talk = Talk().user("a").says("1").compacts(0).user("b").says("2", model="m-2")
+    made = only(talk.row(), segments="split", models=("m-2",))
+    assert (made["segment"], words(made)[-1]) == (1, "assistant 2*")
 
 
 @pytest.mark.parametrize("source", ["inferred", "mixed", "recorded", "none"])

@@ -142,6 +142,8 @@ def test_a_turn_keeps_its_own_words_longest() -> None:
     assert all(tokens_of(one) <= 250 for one in made)
     assert words(made[-1])[-1] == "assistant last*"
     assert made[-1]["notes"]["elided_messages"] >= 5
+    for one in made:
+        assert shaped(one, explode="turn", max_tokens=250) == one
 
 
 def test_a_row_that_would_not_train_any_more_is_left_out() -> None:
@@ -167,7 +169,8 @@ def test_what_was_left_out_before_is_counted_once() -> None:
     assert twice["messages"][3:] == at_once["messages"][3:]
     for made in (twice, at_once):
         assert made["notes"]["elided_messages"] == made["messages"][2]["elided"]["messages"]
-    assert twice["notes"]["elided_messages"] == at_once["notes"]["elided_messages"]
+    for field in ("elided_messages", "elided_tokens"):
+        assert twice["notes"][field] == at_once["notes"][field]
 
 
 def test_tools_take_their_part_of_the_budget() -> None:
@@ -195,6 +198,20 @@ def test_a_summary_stands_in_the_place_of_the_middle() -> None:
     assert words(made)[2] == "user It was looked at."
     assert made["messages"][2]["elided"]["summarised"] is True
     assert tokens_of(made) <= 800
+
+
+def test_there_is_room_for_a_summary_of_a_tenth() -> None:
+    row = work(12)
+    assert 60 < tokens.estimate(LONG[:300]) < 80
+    for budget in range(tokens_of(row) - 1, 830, -31):
+        calls: list[int] = []
+
+        def summarise(messages: list[Row], calls: list[int] = calls) -> str:
+            calls.append(len(messages))
+            return LONG[:300]
+
+        assert tokens_of(shaped(row, summarise, max_tokens=budget)) <= budget
+        assert len(calls) == 1
 
 
 def test_a_long_summary_takes_the_whole_middle() -> None:

@@ -107,6 +107,24 @@ def test_calls_one_by_one_are_told_apart() -> None:
     assert list(trained_once([made, made])) == [made]
 
 
+def test_a_call_that_did_not_train_may_train_in_a_later_row() -> None:
+    rows: list[Row] = []
+    for answered in (["c2"], ["c1", "c2"]):
+        talk = Talk().user("a").says("", "c1", "c2")
+        for id in answered:
+            talk.gives(id)
+        rows += shape(talk.row(), Shaping(parallel="serialise"))
+    made = list(trained_once(rows))
+    assert words(made[0])[1::2] == ["assistant c1*", "assistant c2"]
+    assert words(made[1])[1::2] == ["assistant c1", "assistant c2*"]
+
+
+def test_parts_of_one_row_share_nothing_new() -> None:
+    row = Talk().user("a").says("b").compacts(2).user("c").says("d").row()
+    parts = list(shape(row, Shaping(segments="split")))
+    assert all(one is part for one, part in zip(trained_once(parts), parts, strict=True))
+
+
 def test_what_has_no_place_is_never_shared() -> None:
     row = Talk().user("a").says("b").row()
     for message in row["messages"]:

@@ -150,7 +150,7 @@ def fit(
     for end in _ends(costs, head, ends, room - reserve - MARK_TOKENS):
         gone = sum(costs[head:end])
         if room + gone >= MARK_TOKENS:
-            made = _instead(messages[head:end], gone, summarise)
+            made = _instead(messages[head:end], costs[head:end], summarise)
             if room + gone >= count.message(made):
                 kept = [*messages[:head], made, *messages[end:]]
                 _check_trains(messages, kept)
@@ -222,11 +222,13 @@ def _tail(messages: Sequence[Row], keep: int) -> int:
     return start
 
 
-def _instead(messages: Sequence[Row], cost: int, summarise: Summarise | None) -> Row:
+def _instead(messages: Sequence[Row], costs: Sequence[int], summarise: Summarise | None) -> Row:
     """The message that stands in the place of those that are left out."""
-    before = [message["elided"] for message in messages if message.get("kind") == ELIDED]
-    number = len(messages) - len(before) + sum(one["messages"] for one in before)
-    size = cost + sum(one["tokens"] for one in before)
+    number, size = 0, 0
+    for message, cost in zip(messages, costs, strict=True):
+        told = message.get("elided")
+        number += told["messages"] if told else 1
+        size += told["tokens"] if told else cost
     text = f"[{number} messages of about {size} tokens are left out here]"
     if summarise is not None:
         text = _summary(messages, summarise)

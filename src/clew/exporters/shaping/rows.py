@@ -64,10 +64,10 @@ def _pieces(row: Row, shaping: Shaping) -> Iterator[Piece]:
     if shaping.parallel == "serialise":
         messages = serialise(messages)
     pieces = iter([Piece(messages, {})])
-    # A row that was cut before is not cut again.
-    if shaping.segments == "split" and "segment" not in row:
+    if shaping.segments == "split":
         pieces = (one for one in split(row, messages) if _speaks(one))
     for piece in pieces:
+        # Turns of a row that is one already are not numbered anew: some may be left out of it.
         if shaping.exploded != "none" and shaping.exploded not in row:
             yield from explode(piece, shaping.exploded)
         elif not shaping.selects or _trains(piece.messages):
