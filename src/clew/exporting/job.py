@@ -211,7 +211,7 @@ def _fingerprint(recipe: Recipe, options: ExportOptions) -> str:
 def _planned(ledger: Ledger, recipe: Recipe, options: ExportOptions) -> Plan:
     before = frozenset[str]()
     if options.since_export is not None:
-        before = frozenset(manifest.read(options.since_export).marks)
+        before = frozenset(manifest.read(options.since_export, recipe.key).marks)
     chosen = selection.keys(ledger, recipe.selection)
     with ledger._database.read() as tx:
         return made(
@@ -255,6 +255,7 @@ class _Job:
         self._redactions: Counter[str] = Counter()
         self._facts: dict[str, Counter[str]] = {}
         self._review: list[str] = []
+        self._marks: list[str] = []
         self._done: list[Made] = []
         self._steps = self._bytes = 0
 
@@ -275,6 +276,7 @@ class _Job:
         self._dropped.update(made.dropped)
         self._redactions.update(made.redactions)
         self._review += made.review
+        self._marks += made.taken
         for name, counts in made.facts.items():
             self._facts.setdefault(name, Counter()).update(counts)
         self._steps += sessions
@@ -342,9 +344,11 @@ class _Job:
 
     def _manifest(self, written: list[Written], other: int | None) -> Manifest:
         facts = {name: dict(counts.most_common()) for name, counts in self._facts.items()}
+        marks = sorted({*self._plan.marks, *self._marks})
         return Manifest(
             schema=manifest.SCHEMA,
             clew=__version__,
+            ledger=manifest.key_id(self._recipe.key),
             created=manifest.created(),
             format=self._recipe.format,
             selection=self._told(msgspec.to_builtins(self._recipe.selection)),
@@ -359,8 +363,8 @@ class _Job:
             agents=facts.get("agents", {}),
             redaction=self._redacted(other),
             license=self._options.license,
-            position=manifest.position(self._plan.marks),
-            marks=list(self._plan.marks),
+            position=manifest.position(marks),
+            marks=marks,
         )
 
     def _told(self, value: Any) -> Any:
@@ -376,6 +380,8 @@ class _Job:
             "branches": "all" if options.branches else "head",
             "near_duplicates": recipe.near,
             "train_shared": recipe.train_shared,
+            "verifier": manifest.name_of(recipe.verifier),
+            "summarise": manifest.name_of(recipe.summarise),
             "shaping": msgspec.to_builtins(recipe.shaping),
             "continues": options.since_export is not None,
         }

@@ -1,13 +1,14 @@
 """What an export was, beside what it wrote: enough to trust it, to repeat it and to go on from it.
 
-It names no session and no secret: `marks` tell an export that goes on which sessions stand as they
-did, and mean nothing without the ledger.
+It names no session and no secret: `marks` tell an export that goes on which sessions gave rows as
+they stand, in this one or those before it, and mean nothing without the ledger.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -53,12 +54,13 @@ class Redacted(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct):
-    """See the module. `dropped` counts what gave no row, by reason; `position` is a digest of
-    where every session that was taken stood.
+    """See the module. `ledger` tells exports of one ledger; `dropped` counts what gave no row, by
+    reason; `position` is a digest of where every session that was taken stood.
     """
 
     schema: str
     clew: str
+    ledger: str
     created: str
     format: str
     selection: dict[str, Any]
@@ -87,7 +89,7 @@ def key_id(key: bytes) -> str:
     return hmac.new(key, b"clew-export key id", hashlib.sha256).hexdigest()[:KEY_ID_HEX]
 
 
-def position(marks: tuple[str, ...]) -> str:
+def position(marks: Sequence[str]) -> str:
     """A digest of where the sessions stood."""
     return "sha256:" + hashlib.sha256("\n".join(marks).encode()).hexdigest()
 
@@ -97,11 +99,13 @@ def encoded(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
 
 
-def read(path: Path) -> Manifest:
-    """The manifest beside an export, or the one that is named itself. Raises `Invalid`."""
+def read(path: Path, key: bytes) -> Manifest:
+    """The manifest beside an export, or the one that is named itself. Raises `Invalid`, also for
+    one of a ledger with another key.
+    """
     from clew.exporting.targets import MANIFEST
 
-    candidates = (path, path.with_name(path.name + MANIFEST))
+    candidates = (path, path.withname_of(path.name + MANIFEST))
     found = next((one for one in candidates if one.name.endswith(MANIFEST) and one.is_file()), None)
     if found is None:
         raise Invalid(f"{path} has no manifest beside it ({candidates[1].name}): name an export's")
@@ -111,6 +115,8 @@ def read(path: Path) -> Manifest:
         raise Invalid(f"{found} is no manifest of an export: {error}") from error
     if manifest.schema != SCHEMA:
         raise Invalid(f"{found} has the schema {manifest.schema!r}; this Clew reads {SCHEMA}")
+    if manifest.ledger != key_id(key):
+        raise Invalid(f"{found} tells of another ledger: name an export of this one")
     return manifest
 
 
@@ -122,9 +128,9 @@ def fingerprint(recipe: Recipe, **others: Any) -> str:
         "shaping": msgspec.to_builtins(recipe.shaping),
         "near": recipe.near,
         "train_shared": recipe.train_shared,
-        "verifier": _name(recipe.verifier),
-        "summarise": _name(recipe.summarise),
-        "rules": [_name(rule) for rule in recipe.outcome_rules],
+        "verifier": name_of(recipe.verifier),
+        "summarise": name_of(recipe.summarise),
+        "rules": [name_of(rule) for rule in recipe.outcome_rules],
         "redaction": _redaction(recipe),
         **others,
     }
@@ -141,11 +147,12 @@ def _redaction(recipe: Recipe) -> Any:
         "key": key_id(recipe.key),
         "policy": chosen.policy.named(),
         "lists": secret.hexdigest(),
-        "detectors": [_name(one) for one in chosen.detectors],
+        "detectors": [name_of(one) for one in chosen.detectors],
     }
 
 
-def _name(function: Any) -> str | None:
+def name_of(function: Any) -> str | None:
+    """What a function is called, with its module; `None` for none."""
     if function is None:
         return None
     return (
