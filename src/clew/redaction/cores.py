@@ -79,6 +79,9 @@ class _Reader:
         most, quantifier = self._quantifier()
         if quantifier:
             one = None if one is None or most is None else one * most
+        if _ESCAPE in text:
+            # Counting escapes makes an automaton large, and nobody needs the upper limit.
+            quantifier = _unlimited(quantifier)
         return one, text + quantifier
 
     def _group(self) -> tuple[int | None, bytes]:
@@ -108,7 +111,7 @@ class _Reader:
         else:
             self.at += 1
         atom = self._pattern[begin : self.at]
-        return 1, b"(?:" + atom + b"|" + _ESCAPE + b")" if _escaped(atom) else atom
+        return 1, _atom_within_json(atom)
 
     def _quantifier(self) -> tuple[int | None, bytes]:
         begin = self.at
@@ -132,11 +135,32 @@ class _Reader:
         return True
 
 
-_ESCAPED_BYTES = [bytes([byte]) for byte in (*range(0x20), 0x22, 0x2F, 0x5C, 0x7F)]
+def _unlimited(quantifier: bytes) -> bytes:
+    found = re.fullmatch(rb"\{(\d+),\d+\}\??", quantifier)
+    if found is None:
+        return quantifier
+    least = int(found[1])
+    return b"*" if least == 0 else b"+" if least == 1 else b"{%d,}" % least
 
 
 @lru_cache(maxsize=1024)
-def _escaped(atom: bytes) -> bool:
-    """Does it match a byte that JSON escapes?"""
+def _atom_within_json(atom: bytes) -> bytes:
+    """What an atom looks like: as it is but never a quote, and escaped if JSON escapes it."""
     pattern = compiled(atom)
-    return any(pattern.fullmatch(byte) is not None for byte in _ESCAPED_BYTES)
+    matched = [byte for byte in range(256) if pattern.fullmatch(bytes([byte])) is not None]
+    if not any(byte < _PRINTABLE or byte in b'"/\\\x7f' for byte in matched):
+        return atom
+    plain = [byte for byte in matched if byte >= _PRINTABLE and byte != ord('"')]
+    return b"(?:" + (_class(plain) + b"|" if plain else b"") + _ESCAPE + b")"
+
+
+_PRINTABLE = 0x20
+
+
+def _class(members: list[int]) -> bytes:
+    out, begin = b"", members[0]
+    for one, after in zip(members, [*members[1:], -1], strict=True):
+        if after != one + 1:
+            out += b"\\x%02x-\\x%02x" % (begin, one)
+            begin = after
+    return b"[" + out + b"]"

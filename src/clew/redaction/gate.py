@@ -35,7 +35,7 @@ GROUP_LOOSENESS_MAX = 30
 LOOSE_GROUP_LOOSENESS_MAX = 200
 """What an automaton may count. A little of it is counted at every byte of some texts; much of it
 follows a rare word."""
-HYPERSCAN_BYTES_MAX = 1024
+HYPERSCAN_BYTES_MAX = 512
 """A longer core may be too much for Hyperscan."""
 
 
@@ -88,7 +88,8 @@ def _made(cores: tuple[bytes, ...], hyperscan: bool) -> Gate:
     return PatternGate(cores)
 
 
-def _joined(cores: Iterable[bytes]) -> Pattern:
+def joined(cores: Iterable[bytes]) -> Pattern:
+    """One pattern that matches what any of them does."""
     return compiled(b"|".join(b"(?:" + core + b")" for core in cores), _GATE_MEMORY_BYTES)
 
 
@@ -96,8 +97,8 @@ class PatternGate:
     """RE2 alone."""
 
     def __init__(self, cores: Sequence[bytes]) -> None:
-        self.groups: Sequence[Sequence[int]] = list(_groups(cores))
-        self._patterns = [_joined(cores[one] for one in group) for group in self.groups]
+        self.groups: Sequence[Sequence[int]] = list(grouped(cores))
+        self._patterns = [joined(cores[one] for one in group) for group in self.groups]
         self.core = cache(lambda number: compiled(cores[number], _GATE_MEMORY_BYTES))
 
     def pattern(self, group: int) -> Pattern:
@@ -123,7 +124,7 @@ class PatternGate:
         return out
 
 
-def _groups(cores: Sequence[bytes]) -> Iterator[list[int]]:
+def grouped(cores: Sequence[bytes]) -> Iterator[list[int]]:
     """Which cores go into one automaton: see `LOOSE`."""
     weights = [looseness(core) for core in cores]
     fixed = [number for number, weight in enumerate(weights) if not weight]
@@ -151,7 +152,7 @@ class HyperscanGate:
     def __init__(self, cores: Sequence[Stretch]) -> None:
         self.groups: Sequence[Sequence[int]] = [(number,) for number in range(len(cores))]
         self.core = cache(lambda number: compiled(cores[number][0], _GATE_MEMORY_BYTES))
-        taken = [one if _accepted(one[0]) else _beginning(one) for one in cores]
+        taken = [one if accepted(one[0]) else _beginning(one) for one in cores]
         self._scan = database([pattern for pattern, _, _ in taken], literal=False)
         self._around = [(before, after) for _, before, after in taken]
 
@@ -185,7 +186,8 @@ class HyperscanGate:
         return out
 
 
-def _accepted(core: bytes) -> bool:
+def accepted(core: bytes) -> bool:
+    """Does Hyperscan take it? Only long ones are tried."""
     if len(core) <= HYPERSCAN_BYTES_MAX:
         return True
     try:

@@ -17,6 +17,7 @@ from clew.errors import Invalid
 from clew.redaction.find import Found
 from clew.redaction.linear import WORD, compiled
 from clew.redaction.many import Many
+from clew.redaction.raw import RawLiterals
 from clew.redaction.rules import NAME, SECRET, USER
 
 if TYPE_CHECKING:
@@ -88,10 +89,10 @@ class Literals:
         """The values that were not there from the beginning."""
         return frozenset(self._table.values - self._given)
 
-    @property
-    def forms(self) -> Iterable[bytes]:
-        """Everything that is searched."""
-        return self._table.forms
+    def within_json(self) -> RawLiterals:
+        """The same values, for bytes of JSON."""
+        forms = ((form, type_ in _WORDS) for form, (_, _, type_) in self._table.forms.items())
+        return RawLiterals(frozenset(forms), hyperscan=self._hyperscan)
 
     def add_found(self, value: str, type_: str) -> None:
         """A value that a rule found; from now on it is replaced everywhere."""
