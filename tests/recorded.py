@@ -92,4 +92,4 @@ def _parted(session: clew.Session) -> None:
 
 def _plain(session: clew.Session) -> None:
     session.append({"role": "user", "content": "Good morning"})
-    session.append({"role": "assistant", "content": "Good morning."})
+    session.append({"role": "assistant", "content": "How are you?"})
