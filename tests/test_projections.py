@@ -212,9 +212,13 @@ def test_trl_learns_the_end_of_an_exploded_row_only(label: str) -> None:
     assert made["prompt"][2]["tool_calls"]
 
 
-def test_trl_needs_something_to_ask_an_exploded_row_with() -> None:
+def test_trl_learns_an_answer_in_pieces_whole() -> None:
     row = History().user("hi").says("One.").says("Two.").row() | {"step": 1}
-    row["messages"][1]["train"] = False
+    row["messages"][1] |= {"train": False, "context": True}
+    made = project("trl", row)
+    assert made["prompt"] == [{"role": "user", "content": "hi"}]
+    assert [message["content"] for message in made["completion"]] == ["One.", "Two."]
+    row["messages"] = [*row["messages"][1:], row["messages"][0]]
     assert reason("trl", row) == "no prompt"
 
 

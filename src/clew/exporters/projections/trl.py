@@ -37,10 +37,13 @@ def project(row: Row) -> Row:
 
 
 def _parted(chat: Chat) -> tuple[Chat, Chat]:
-    """What is context, and what is to be learned. Raises `Unfit` when it does not answer."""
+    """What is context, and what is to be learned: from the first turn that trains on, with what
+    the model said right before it. Raises `Unfit` when that answers nothing.
+    """
     first = next(n for n, turn in enumerate(chat.turns) if turn.train)
-    last = chat.turns[first - 1] if first else None
-    if last is None or (last.role == ASSISTANT and not last.results):
+    while first and chat.turns[first - 1].role == ASSISTANT and not chat.turns[first - 1].results:
+        first -= 1
+    if first == 0:
         raise Unfit("no prompt", "what is to be learned follows on no words or results")
     return Chat(chat.system, chat.turns[:first]), Chat("", chat.turns[first:])
 
