@@ -450,6 +450,23 @@ def test_results_without_a_call_and_repeated_ids_lose_nothing(module: Any) -> No
         assert shown in text
 
 
+def test_what_shaping_left_out_and_repeated_is_told() -> None:
+    made = row(
+        [
+            said(1, "user", "go"),
+            said(2, "user", "[9 messages are left out here]", kind="elided", elided={"messages": 9}),
+            said(3, "assistant", "done", context=True, train=False, train_rule="earlier-turn"),
+        ],
+        segment=1, turn=2,
+    )  # fmt: skip
+    text = markdown.document(made)
+    assert "## Left out" in text
+    assert "repeated as context" in text
+    assert "not to be learned from" not in text
+    assert "- **Part:** segment 1, turn 2" in text
+    assert "1 request" not in html.document(made)
+
+
 # --- redaction -----------------------------------------------------------------------------
 
 

@@ -25,8 +25,10 @@ WHO: Final = {
     "context": "Context",
     "summary": "Summary",
     "result": "Result",
+    "elided": "Left out",
 }
 """Who speaks, by `Said.kind`."""
+_KINDS: Final = {"compaction": "summary", "elided": "elided"}
 STATES: Final = {
     "ok": "",
     "failed": "failed",
@@ -239,8 +241,8 @@ def _said(message: Row, anchor: str, agents: dict[str | None, list[str]]) -> Sai
 
 
 def _kind(message: Row) -> str:
-    if message.get("kind") == "compaction":
-        return "summary"
+    if message.get("kind") in _KINDS:
+        return _KINDS[message["kind"]]
     role = message.get("role")
     if message.get("meta") and role != "system":
         return "context"
