@@ -454,7 +454,7 @@ def test_what_shaping_left_out_and_repeated_is_told() -> None:
     made = row(
         [
             said(1, "user", "go"),
-            said(2, "user", "[9 messages are left out here]", kind="elided", elided={"messages": 9}),
+            said(2, "user", "[9 messages are left out]", kind="elided", elided={"messages": 9}),
             said(3, "assistant", "done", context=True, train=False, train_rule="earlier-turn"),
         ],
         segment=1, turn=2,
