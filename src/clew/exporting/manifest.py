@@ -105,7 +105,7 @@ def read(path: Path, key: bytes) -> Manifest:
     """
     from clew.exporting.targets import MANIFEST
 
-    candidates = (path, path.withname_of(path.name + MANIFEST))
+    candidates = (path, path.with_name(path.name + MANIFEST))
     found = next((one for one in candidates if one.name.endswith(MANIFEST) and one.is_file()), None)
     if found is None:
         raise Invalid(f"{path} has no manifest beside it ({candidates[1].name}): name an export's")

@@ -33,12 +33,16 @@ MARK_HEX: Final = 16
 class Piece(msgspec.Struct, frozen=True, array_like=True):
     """A path to export: of session `key`, to the entry `at`. `branch` is `head`, or `left` for a
     tip that the head was taken away from. `subagents` are the sessions that its calls began.
+    `mark` says how far the session is taken, without naming it. An `old` one was exported before
+    as it stands: it is there only because others of its family are new.
     """
 
     key: int
     at: tuple[int, int]
     root: str
     split: str
+    mark: str
+    old: bool = False
     branch: str = "head"
     subagents: tuple[tuple[str, str | None], ...] = ()
 
@@ -62,7 +66,7 @@ class Unit(msgspec.Struct, frozen=True, array_like=True):
 
 class Plan(msgspec.Struct, frozen=True):
     """All units. `silent` sessions have nothing to give a row of; `same` were exported before as
-    they stand now. `marks` say of each session how far it is taken, without naming it.
+    they stand now, and have these `marks`.
     """
 
     units: tuple[Unit, ...]
@@ -129,8 +133,8 @@ def made(
     by_id = {one.id: one for one in everything}
     roots = {one.key: _root(one, by_id) for one in everything if one.key in wanted}
     children = _children(everything)
-    silent = same = 0
-    marks: list[str] = []
+    silent = 0
+    same: list[str] = []
     families: dict[str, list[tuple[_Session, Piece]]] = {}
     for one in everything:
         if one.key not in wanted:
@@ -138,14 +142,22 @@ def made(
         if one.at is None or not (one.messages or one.forked_from):
             silent += 1
             continue
-        marks.append(_mark(secret, one))
-        if marks[-1] in before:
-            same += 1
-            continue
-        found = families.setdefault(roots[one.key], [])
-        found += [(one, each) for each in _pieces(tx, one, roots, splits, children, branches)]
-    units = tuple(_units(families.values()))
-    return Plan(units, len(wanted), silent, same, tuple(marks))
+        root, mark = roots[one.key], _mark(secret, one)
+        if mark in before:
+            same.append(mark)
+        piece = Piece(
+            one.key,
+            (one.at.session, one.at.seq),
+            root,
+            splits.of(root),
+            mark,
+            mark in before,
+            subagents=tuple(children.get(one.id, ())),
+        )
+        found = families.setdefault(root, [])
+        found += [(one, each) for each in _pieces(tx, piece, one.at, branches)]
+    new = (family for family in families.values() if not all(piece.old for _, piece in family))
+    return Plan(tuple(_units(new)), len(wanted), silent, len(same), tuple(same))
 
 
 def _session(row: tuple[Any, ...]) -> _Session:
@@ -181,22 +193,11 @@ def _mark(secret: bytes, one: _Session) -> str:
     return hmac.new(secret, told, hashlib.sha256).hexdigest()[:MARK_HEX]
 
 
-def _pieces(
-    tx: Tx,
-    one: _Session,
-    roots: Mapping[int, str],
-    splits: Splits,
-    children: Mapping[str, list[tuple[str, str | None]]],
-    branches: bool,
-) -> Iterator[Piece]:
-    root = roots[one.key]
-    split, subagents = splits.of(root), tuple(children.get(one.id, ()))
-    if one.at is not None:
-        at = (one.at.session, one.at.seq)
-        yield Piece(one.key, at, root, split, "head", subagents)
+def _pieces(tx: Tx, piece: Piece, head: Place, branches: bool) -> Iterator[Piece]:
+    yield piece
     if branches:
-        for tip in rows.tips(tx, one.key, one.at):
-            yield Piece(one.key, (tip.session, tip.seq), root, split, "left", subagents)
+        for tip in rows.tips(tx, piece.key, head):
+            yield msgspec.structs.replace(piece, at=(tip.session, tip.seq), branch="left")
 
 
 def _units(families: Iterable[list[tuple[_Session, Piece]]]) -> Iterator[Unit]:

@@ -17,6 +17,7 @@ import os
 import pickle
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,11 +26,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from clew import __version__
 from clew.errors import Invalid, Unavailable
 from clew.exporting import ray_driver, unit
 from clew.exporting.folder import Folder, private
-from clew.exporting.ray_driver import Begin, Setup, machine, record
+from clew.exporting.ray_driver import Begin, Setup, machine, record, release
 
 if TYPE_CHECKING:
     from clew.exporting.plan import Unit
@@ -37,10 +37,11 @@ if TYPE_CHECKING:
 
 VERSION: Final = (2, 52)
 """The first Ray that asks for a token."""
+CONNECT_SECONDS: Final = 10.0
 END_SECONDS: Final = 30.0
 TEMPORARY_LENGTH_MAX: Final = 30
 """Ray puts sockets there, whose whole name may have 107 bytes."""
-_NEVER_TO_THE_DRIVER: Final = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
+_SECRETS: Final = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
 
 
 class Cluster:
@@ -60,7 +61,7 @@ class Cluster:
         self._folder = Folder(folder.path.absolute())
         self._token = self._folder.path / f".token.{secrets.token_hex(8)}"
         self._begin = _pickled(
-            Begin(__version__, machine(), url, recipe, self._folder, self._token.name)
+            Begin(release(), machine(), url, recipe, self._folder, self._token.name)
         )
         self._driver: _Driver | None = None
 
@@ -190,7 +191,7 @@ def _address() -> str:
     return address
 
 
-_STRANGER: Final = """
+_KNOCK: Final = """
 import sys
 from ray._raylet import GcsClient
 from ray.exceptions import AuthenticationError
@@ -199,31 +200,43 @@ try:
 except AuthenticationError:
     sys.exit(3)
 """
-"""Ray sends its token to a cluster that does not look at it, and says nothing. So one without a
-token knocks."""
 _REFUSED: Final = 3
 
 
 def _closed_to_strangers(address: str) -> None:
-    """Raises `Invalid` when the cluster takes somebody without a token."""
-    environment = {
-        name: value for name, value in os.environ.items() if name not in _NEVER_TO_THE_DRIVER
-    }
-    stranger = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-c", _STRANGER, address],
-        env={**environment, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if stranger.returncode == 0:
+    """Raises `Invalid` when the cluster takes somebody without a token, or does not take ours.
+
+    Ray sends its token to a cluster that does not look at it, and says nothing. So one without a
+    token knocks first.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"no Ray cluster answers at {address} ({error})") from error
+    ours = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    stranger = {name: value for name, value in ours.items() if name not in _SECRETS}
+    if _let_in(address, {**stranger, "RAY_AUTH_MODE": "disabled"}):
         raise Invalid(
             f"the Ray cluster at {address} takes commands from everybody who reaches it: start it "
             "with RAY_AUTH_MODE=token on every machine (docs/scale.md)"
         )
-    if stranger.returncode != _REFUSED:
-        last = (stranger.stderr.strip().splitlines() or ["no answer"])[-1]
+    if not _let_in(address, ours):
+        raise Invalid(f"the Ray cluster at {address} does not take the token that is set here")
+
+
+def _let_in(address: str, environment: dict[str, str]) -> bool:
+    knock = subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, "-c", _KNOCK, address],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if knock.returncode not in (0, _REFUSED):
+        last = (knock.stderr.strip().splitlines() or ["no answer"])[-1]
         raise Unavailable(f"no Ray cluster answers at {address} ({last})")
+    return knock.returncode == 0
 
 
 def _pickled(begin: Begin) -> bytes:
@@ -254,7 +267,7 @@ def _of_an_owner() -> dict[str, str]:
     Ray takes `127.0.0.1` for "the address that others reach", and listens everywhere; the variable
     that is named for other systems is what makes it stay at home.
     """
-    kept = {name: v for name, v in _of_a_guest().items() if name not in _NEVER_TO_THE_DRIVER}
+    kept = {name: v for name, v in _of_a_guest().items() if name not in _SECRETS}
     kept.pop("RAY_ADDRESS", None)
     return {
         **kept,

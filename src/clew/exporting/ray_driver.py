@@ -26,6 +26,7 @@ from clew import __version__
 from clew.errors import ClewError, Invalid, Unavailable
 from clew.exporting import unit, worker
 from clew.exporting.folder import Folder
+from clew.redaction.rules import ruleset
 
 if TYPE_CHECKING:
     from clew.exporting.recipe import Recipe
@@ -38,9 +39,11 @@ STAGES: Final = {"first": "first", "second": "last"}
 
 
 class Begin(NamedTuple):
-    """What a process has to know before it does a task. `token` is a file of the folder."""
+    """What a process has to know before it does a task. `release` says of which code the rows are;
+    `token` is a file of the folder.
+    """
 
-    version: str
+    release: tuple[str, str]
     machine: str
     url: str
     recipe: Recipe
@@ -60,6 +63,11 @@ class Setup(NamedTuple):
 def record(number: int, task: str) -> str:
     """The name of what `unit.first` or `unit.second` leaves of a unit."""
     return f"{number:06d}.{STAGES[task]}"
+
+
+def release() -> tuple[str, str]:
+    """The version of Clew and its rules: two that differ make other rows."""
+    return __version__, ruleset()
 
 
 def machine() -> str:
@@ -230,8 +238,8 @@ class _Ready:
     """A process's database and recipe. Raises `Invalid` when this machine cannot do the work."""
 
     def __init__(self, begin: Begin) -> None:
-        if begin.version != __version__:
-            raise Invalid(f"has Clew {__version__}, not {begin.version}: install the same")
+        if begin.release != release():
+            raise Invalid(f"has another Clew than {begin.release[0]} here: install the same")
         if begin.url.startswith("sqlite:") and begin.machine != machine():
             raise Invalid("cannot open a SQLite file of another machine: use PostgreSQL for both")
         _shared(begin.folder.path, begin.token)

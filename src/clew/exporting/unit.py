@@ -61,6 +61,8 @@ class Made(msgspec.Struct):
     facts: dict[str, dict[str, int]] = {}
     signatures: list[tuple[int, bytes]] = []
     review: list[str] = []
+    taken: list[str] = []
+    """The marks of the sessions that gave a row."""
     learned: tuple[list[tuple[str, str]], list[bytes]] = ([], [])
 
 
@@ -93,6 +95,8 @@ class _First:
         self._parts: dict[str, tuple[Part, IO[bytes]]] = {}
         self._made = Made(unit.number, unit.sessions)
         self._owner = -1
+        self._pieces: list[Piece] = []
+        self._taken: dict[str, None] = {}
         self._review: list[str] = []
         self._signatures: list[tuple[int, bytes]] = []
 
@@ -109,6 +113,7 @@ class _First:
         made.dropped = dict(self._dropped)
         made.facts = {name: dict(counts) for name, counts in self._facts.items()}
         made.signatures, made.review = self._signatures, self._review
+        made.taken = list(self._taken)
         if self._redactor is not None:
             made.redactions = self._redactor.counts
             learned = self._redactor.learned_state()
@@ -135,10 +140,12 @@ class _First:
                 self._unfit(row)
             else:
                 self._write(row, natives[0]["split"] or "")
+                self._taken |= dict.fromkeys(piece.mark for piece in family)
 
     def _native(self, tx: Tx, family: Sequence[Piece]) -> Iterator[Row]:
         for piece in family:
             self._owner += 1
+            self._pieces.append(piece)
             row = rows.row_at(tx, piece.key, piece.place, self._known(tx, piece))
             reason = self._why_not(row)
             if reason is not None:
@@ -149,9 +156,10 @@ class _First:
                 continue
             clean["split"] = piece.split or None
             clean["_owner"] = self._owner
-            if self._recipe.near is not None:
+            if self._recipe.near is not None and not piece.old:
                 self._signatures.append((self._owner, duplicates.signature(clean)))
-            self._count(clean)
+            if not piece.old:
+                self._count(clean)
             yield clean
 
     def _known(self, tx: Tx, piece: Piece) -> Known:
@@ -194,6 +202,8 @@ class _First:
     def _rows(self, natives: Iterable[Row]) -> None:
         for native in natives:
             owner = native.pop("_owner")
+            if self._pieces[owner].old:
+                continue
             split = native["split"] or ""
             recipe = self._recipe
             for shaped in shape(native, recipe.shaping, recipe.summarise, self._unfit):
@@ -213,6 +223,8 @@ class _First:
         if problems:
             self._dropped[f"not valid: {problems[0].rule}"] += 1
             return
+        if owner >= 0:
+            self._taken[self._pieces[owner].mark] = None
         part, stream = self._part(split)
         data = line(row)
         stream.write(data)
