@@ -22,6 +22,7 @@ import click
 import clew
 from clew import access, errors, frames, prices, stats, tracing, verify
 from clew.cli import main as command_line
+from clew.exporting.manifest import Manifest, Written
 from clew.server.routes import ROUTES
 
 if TYPE_CHECKING:
@@ -57,6 +58,15 @@ RECORDS: tuple[type, ...] = (
     clew.Resumption,
     clew.OpenCall,
     clew.Denied,
+    clew.Recipe,
+    clew.Selection,
+    clew.Shaping,
+    clew.Redaction,
+    clew.ExportOptions,
+    clew.Splits,
+    clew.Exported,
+    Manifest,
+    Written,
     clew.AuditRecord,
     verify.Report,
     stats.Stats,

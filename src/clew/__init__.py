@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         Unauthorized,
         Unavailable,
     )
+    from clew.exporters.shaping import Shaping
+    from clew.exporting import Exported, ExportOptions, Recipe, Redaction, Selection, Splits
     from clew.ledger import Ledger
     from clew.model import (
         AuditRecord,
@@ -68,6 +70,8 @@ __all__ = [
     "Denied",
     "Entry",
     "Event",
+    "ExportOptions",
+    "Exported",
     "Forbidden",
     "Hit",
     "Invalid",
@@ -82,14 +86,19 @@ __all__ = [
     "Position",
     "ReadOnly",
     "Reason",
+    "Recipe",
+    "Redaction",
     "RedactionFailed",
     "Results",
     "Resumption",
+    "Selection",
     "Session",
     "SessionInfo",
+    "Shaping",
     "Snapshot",
     "Span",
     "SpanDraft",
+    "Splits",
     "Stale",
     "Status",
     "Unauthorized",
@@ -100,9 +109,16 @@ __all__ = [
 
 _HOMES = {
     "Denied": "tracing",
+    "ExportOptions": "exporting",
+    "Exported": "exporting",
     "Ledger": "ledger",
+    "Recipe": "exporting",
+    "Redaction": "exporting",
+    "Selection": "exporting",
     "Session": "session",
+    "Shaping": "exporters.shaping",
     "SpanDraft": "spans",
+    "Splits": "exporting",
     "open": "opening",
 }
 _ERRORS = frozenset(

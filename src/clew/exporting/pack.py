@@ -7,6 +7,7 @@ back as its readers will read it, and looked at again.
 from __future__ import annotations
 
 import hashlib
+import html
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -107,7 +108,8 @@ def _free(wanted: str, taken: dict[str, int]) -> str:
 
 def _looked_at(redactor: Redactor | None, data: bytes, name: str) -> None:
     if redactor is not None:
-        refuse(redactor, {"text": data.decode("utf-8", "replace")}, f"in {name}")
+        text = data.decode("utf-8", "replace")
+        refuse(redactor, {"as it is": text, "as it is read": html.unescape(text)}, f"in {name}")
 
 
 def _measured(path: Path) -> tuple[int, str]:
