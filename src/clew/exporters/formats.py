@@ -47,6 +47,9 @@ class Table(Protocol):
 
     suffix: str
 
+    def ready(self) -> None:
+        """Raises `Invalid` when what it needs is not installed, and says how to mend that."""
+
     def write(self, lines: Iterable[bytes], target: Path) -> None:
         """Write a file from lines of native rows."""
 

@@ -25,7 +25,7 @@ from clew.errors import Invalid, RedactionFailed, Unavailable
 from clew.exporters.shaping import duplicates
 from clew.exporting import manifest, selection
 from clew.exporting.engines import Engine, Here, Processes
-from clew.exporting.folder import Folder, lines, private
+from clew.exporting.folder import PLAN, Folder, lines, private
 from clew.exporting.manifest import Manifest, Redacted, Written
 from clew.exporting.pack import pack
 from clew.exporting.plan import Plan, Splits, made
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 PLACEHOLDERS: Final = "pseudonym_key"
 """The ledger's own secret for placeholders: equal values stay equal over its exports."""
-PLAN: Final = "plan"
 PASSES: Final = 2
 _FINDINGS_SHOWN_MAX: Final = 5
 
@@ -136,6 +135,8 @@ def _to_path(
     options: ExportOptions,
     on_progress: OnProgress | None,
 ) -> Exported:
+    if recipe.shape.table is not None:
+        recipe.shape.table.ready()
     target = Target(path, recipe.shape, overwrite=options.overwrite)
     target.prepare(list(options.splits.weights), card=options.card)
     folder = Folder(target.path.with_name(f".{target.path.name}.partial"))

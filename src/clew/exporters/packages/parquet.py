@@ -89,6 +89,11 @@ class _Message(msgspec.Struct):
     segment: Any = None
 
 
+def ready() -> None:
+    """Raises `Invalid` when pyarrow is missing."""
+    _arrow()
+
+
 def write(lines: Iterable[bytes], target: Path) -> None:
     """Write a file from lines of native rows, one row group at a time. An existing file is
     replaced. After an error there is none: half a table would look like a whole one.
