@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "config": "settings:config",
     "transfer": "settings:transfer",
     "export": "export:export",
+    "redact": "redact:redact",
     "validate": "validate:validate",
     "source": "export:source",
     "restore-file": "restore:restore_file",

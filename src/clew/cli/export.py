@@ -199,7 +199,7 @@ def _lists(told: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     secrets = [one for path in told["known_lists"] for one in known.from_file(path)]
     if told["known_from_env"]:
         secrets += known.from_environment()
-    names = [one for path in told["name_lists"] for one in known.from_file(path)]
+    names = [one for path in told["name_lists"] for one in known.names_from_file(path)]
     return tuple(dict.fromkeys(names)), tuple(dict.fromkeys(secrets))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from clew.errors import Invalid, NotFound
 from clew.redaction import judge
 from clew.redaction.judge import Strength
-from clew.redaction.literals import KNOWN_CHARACTERS_MIN
+from clew.redaction.literals import KNOWN_CHARACTERS_MIN, NAME_CHARACTERS_MIN
 
 ENVIRONMENT_BYTES_MIN = 8
 """A shorter value of a variable could be a word of ordinary text."""
@@ -41,7 +41,12 @@ def _tells(name: str, value: str) -> bool:
     )
 
 
-def from_file(path: str | os.PathLike[str]) -> list[str]:
+def names_from_file(path: str | os.PathLike[str]) -> list[str]:
+    """As `from_file`, for names of people and customers, which may be shorter."""
+    return from_file(path, least=NAME_CHARACTERS_MIN)
+
+
+def from_file(path: str | os.PathLike[str], *, least: int = KNOWN_CHARACTERS_MIN) -> list[str]:
     """The lines of a list, in their order, each once; blank lines and those with `#` in front
     are not values, and spaces around one do not belong to it.
 
@@ -59,10 +64,10 @@ def from_file(path: str | os.PathLike[str]) -> list[str]:
         value = line.strip()
         if not value or value.startswith("#"):
             continue
-        if len(value) < KNOWN_CHARACTERS_MIN:
+        if len(value) < least:
             raise Invalid(
                 f"{path}, line {number}: a value of {len(value)} characters would replace "
-                f"ordinary text; give at least {KNOWN_CHARACTERS_MIN}, or take the line out"
+                f"ordinary text; give at least {least}, or take the line out"
             )
         out[value] = None
     return list(out)
