@@ -25,6 +25,9 @@ bench: .venv/dev.ready ## how fast it is on this machine
 torture: .venv/dev.ready ## long fault-injection runs
 	@CLEW_TORTURE=1 $(PY) -m pytest tests/torture -n logical --maxprocesses 8 --dist worksteal $(ARGS)
 
+trainers: .venv/dev.ready ## exports against the programs that train on them (about 2 GB, once)
+	@TORCH="$(TORCH)" scripts/trainers.sh $(ARGS)
+
 docs: .venv/dev.ready ## write the reference pages anew from the code
 	@$(PY) scripts/make_docs.py
 
@@ -32,7 +35,7 @@ requirements: ## pin the dependencies anew (needs uv)
 	@scripts/lock.sh
 
 clean: ## remove .venv and everything that was made
-	@rm -rf .venv build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-trainers build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/base.ready: requirements/base.txt $(SETUP)
@@ -41,4 +44,4 @@ clean: ## remove .venv and everything that was made
 .venv/dev.ready: requirements/dev.txt $(SETUP)
 	@scripts/setup.sh dev
 
-.PHONY: help demo test lint bench torture docs requirements clean
+.PHONY: help demo test lint bench torture trainers docs requirements clean

@@ -10,16 +10,24 @@ if ! command -v "$UV" >/dev/null 2>&1; then
     exit 1
 fi
 
-lock() { # lock <file> <arguments of uv pip compile…>
+lock() { # lock <file> <source> <arguments of uv pip compile…>
     file=$1
-    shift
-    "$UV" pip compile pyproject.toml "$@" --quiet --universal --python-version 3.11 \
+    source=$2
+    shift 2
+    "$UV" pip compile "$source" "$@" --quiet --universal \
         --generate-hashes --no-emit-index-url --no-header --upgrade -o "$file.new"
-    { echo "# Made by \`make requirements\` from pyproject.toml; not edited by hand."; cat "$file.new"; } \
+    { echo "# Made by \`make requirements\` from $source; not edited by hand."; cat "$file.new"; } \
         >"$file"
     rm -f "$file.new"
     echo "lock: $file, $(grep -c '==' "$file") packages"
 }
 
-lock requirements/base.txt --group build
-lock requirements/dev.txt --all-extras --group dev
+lock requirements/base.txt pyproject.toml --python-version 3.11 --group build
+lock requirements/dev.txt pyproject.toml --python-version 3.11 --all-extras --group dev
+
+# The trainers' packages, without PyTorch, and some whose code alone is wanted.
+no_torch=$(mktemp)
+trap 'rm -f "$no_torch"' EXIT
+echo "torch ; python_version < '3'" >"$no_torch"
+lock requirements/trainers.txt requirements/trainers.in --python-version 3.11 --overrides "$no_torch"
+lock requirements/readers.txt requirements/readers.in --python-version 3.12 --no-deps
