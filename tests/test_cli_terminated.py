@@ -1,4 +1,4 @@
-"""A polite kill in the middle of an export leaves nothing half-written."""
+"""A polite kill in the middle of an export leaves nothing half-written, and a way to go on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import clew
 RUN = "from clew.cli import main; main(prog_name='clew')"
 
 
-def test_sigterm_takes_the_half_written_file_away(tmp_path: Path) -> None:
+def test_sigterm_leaves_what_resume_goes_on_with(tmp_path: Path) -> None:
     db = tmp_path / "clew.db"
     with clew.open(db, durability="normal", search=False) as ledger:
         for _ in range(40):
@@ -27,17 +27,21 @@ def test_sigterm_takes_the_half_written_file_away(tmp_path: Path) -> None:
         "--db",
         str(db),
         "export",
-        "trajectory",
         "-o",
         str(target),
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 30
         while process.poll() is None and time.monotonic() < deadline:
-            if target.parent.exists() and any(target.parent.iterdir()):
+            if (target.parent / ".a.jsonl.partial" / "plan").exists():
                 process.send_signal(signal.SIGTERM)
                 break
             time.sleep(0.002)
         process.wait(30)
     assert process.returncode == 130
-    assert list(target.parent.iterdir()) == []
+    assert [path.name for path in target.parent.iterdir()] == [".a.jsonl.partial"]
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=True)
+    assert "40 rows" in done.stderr
+    assert sorted(path.name for path in target.parent.iterdir()) == [
+        *("a.jsonl", "a.jsonl.manifest.json"),
+    ]

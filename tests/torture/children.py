@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 60.0
 def context() -> ForkServerContext:
     """Where children come from."""
     made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["clew", "clew.ledger", "apsw", __name__])
+    made.set_forkserver_preload(["clew", "clew.ledger", "clew.exporting", "apsw", __name__])
     return made
 
 

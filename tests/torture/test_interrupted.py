@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -15,6 +14,7 @@ import pytest
 import clew
 from clew import gather, source
 from clew.db import migrate
+from clew.exporting import ExportOptions, Recipe, plan
 
 from .children import Child
 from .disk import killed, power_cut
@@ -132,14 +132,16 @@ def test_a_migration_that_was_killed_is_done_once(
 
 # --- export ------------------------------------------------------------------------------
 
-SESSIONS = 12
+SESSIONS = 6
+UNIT_SESSIONS = 3
+RECIPES = {"step": Recipe(), "file": Recipe(redaction=None)}
 STEPS = frozenset({"open", "os.link", "os.rename", "os.remove"})
 
 
 def _export_and_die(
     report: Callable[[Any], None], where: str, output: Path, kind: str, at: int
 ) -> None:
-    """Killed at the `at`-th file that is touched, or behind the `at`-th row."""
+    """Killed at the `at`-th file that is touched, or behind the `at`-th step."""
     left = at
 
     def count_down(*_: object) -> None:
@@ -152,41 +154,50 @@ def _export_and_die(
         if event in STEPS and output.name in str(args[0]):
             count_down()
 
-    with clew.open(where) as ledger:
-        if kind == "step":
+    with pytest.MonkeyPatch.context() as small, clew.open(where) as ledger:
+        small.setattr(plan, "UNIT_SESSIONS", UNIT_SESSIONS)
+        if kind == "file":
             sys.addaudithook(at_step)
-        on_progress = count_down if kind == "row" else None
-        ledger.export(output=output, redact=False, on_progress=on_progress)
+        on_progress = count_down if kind == "step" else None
+        ledger.export(RECIPES[kind], output=output, on_progress=on_progress)
         report("finished")
 
 
-def _complete(output: Path) -> bool:
-    lines = output.read_bytes().splitlines(keepends=True)
-    return len(lines) == SESSIONS and all(line.endswith(b"}\n") for line in lines)
+def _gone_on_with(ledger: clew.Ledger, recipe: Recipe, output: Path) -> bytes:
+    """What an export gives that goes on with what was left; or begins, where that is nothing."""
+    resume = (output.parent / f".{output.name}.partial" / "plan").exists()
+    options = ExportOptions(resume=resume, overwrite=True)
+    ledger.export(recipe, output=output, options=options)
+    return output.read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["row", "step"])
-def test_an_export_that_was_killed_leaves_no_half_file(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["step", "file"])
+def test_an_export_that_was_killed_leaves_no_half_file_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(plan, "UNIT_SESSIONS", UNIT_SESSIONS)
     with clew.open(url(tmp_path), search=False) as ledger:
         for n in range(SESSIONS):
             session = ledger.create(title=f"session {n}")
             for m in range(3):
                 session.append(say("w", m, chars=random.Random(n).randrange(20_000)))
                 session.append({"role": "assistant", "content": f"w {m} answered"})
+        ledger.get(session.id).append(say("to ann@corp.com", 1))
+        ledger.export(RECIPES[kind], output=tmp_path / "whole.jsonl")
+    whole = (tmp_path / "whole.jsonl").read_bytes()
     killed_before = 0
-    for at in range(1, 100):
+    for at in range(1, 200):
         output = tmp_path / f"out{at}.jsonl"
         child = Child(_export_and_die, url(tmp_path), output, kind, at)
         finished = child.finish()
         assert child.exitcode == (0 if finished else -signal.SIGKILL)
-        assert not output.exists() or _complete(output), f"killed at {kind} {at}"
+        assert not output.exists() or output.read_bytes() == whole, f"killed at {kind} {at}"
         if finished:
-            assert _complete(output)
+            assert output.exists()
             break
         killed_before += not output.exists()
-        with contextlib.suppress(FileNotFoundError):
-            output.unlink()
         with clew.open(url(tmp_path)) as ledger:
-            ledger.export(output=output, redact=False)
-        assert _complete(output), "what the killed one left behind is in the way"
+            assert _gone_on_with(ledger, RECIPES[kind], output) == whole, f"killed at {kind} {at}"
+        left = [path.name for path in tmp_path.glob(f"*{output.name}*")]
+        assert sorted(left) == [output.name, f"{output.name}.manifest.json"]
     assert killed_before > 0

@@ -20,6 +20,7 @@ import msgspec
 from clew.errors import Invalid
 
 T = TypeVar("T")
+PLAN: Final = "plan"
 _MODE: Final = 0o700
 
 
@@ -61,8 +62,8 @@ class Folder:
             ) from None
 
     def empty(self) -> None:
-        """Take away all that is in it."""
-        for one in self.path.iterdir():
+        """Take away all that is in it: first the plan, so that nothing goes on with the rest."""
+        for one in sorted(self.path.iterdir(), key=lambda path: path.name != PLAN):
             if one.is_dir() and not one.is_symlink():
                 shutil.rmtree(one)
             else:
