@@ -136,6 +136,24 @@ def test_a_row_with_nothing_fit_to_learn_from_is_left_out(format: str) -> None:
     assert reason(format, row) == "nothing to train"
 
 
+@pytest.mark.parametrize("depth", [499, 501, 990, 998, 1100])
+def test_arguments_may_not_be_nested_without_end(depth: int) -> None:
+    arguments = '{"a":' * depth + "1" + "}" * depth
+    row = History().user("go").says("", call("c1", "Bash", arguments)).gives("c1").says("x").row()
+    for format in TRAINING:
+        if depth > 500:
+            assert reason(format, row) == "invalid arguments"
+        else:
+            assert line(project(format, row))
+    assert line(atif_back.row_of(json.loads(line(project("atif", row))))) == line(row)
+
+
+def test_much_is_not_deep() -> None:
+    arguments = json.dumps({"all": [{"n": n} for n in range(600)]})
+    row = History().user("go").says("", call("c1", "Bash", arguments)).gives("c1").says("x").row()
+    assert len(project("trl", row)["messages"]) == 4
+
+
 @pytest.mark.parametrize("format", ["openai", "anthropic"])
 @pytest.mark.parametrize("name", ["shell.exec", "x" * 129, "ünicode", ""])
 def test_names_of_functions_that_a_provider_refuses(format: str, name: str) -> None:
@@ -404,6 +422,10 @@ def test_atif_names_what_is_not_there() -> None:
         },
     }
     assert said[2]["text"].startswith("[file x.pdf application/pdf")
+    row = CASES["bodies"]()
+    row["messages"][0]["content"][1]["sha256"] = "<SECRET_3fa9c1d2>"
+    said = project("atif", row)["steps"][0]["message"]
+    assert said[1]["text"] == "[image image/png sha256:<SECRET_3fa9c1d2>, 2 bytes]"
 
 
 @pytest.mark.parametrize(

@@ -277,3 +277,11 @@ def test_tools_that_agree_stay_as_they_are() -> None:
     tools = branches()[0]["tools"]
     assert united(tools, tools) == tools
     assert united([], tools) == united(tools, []) == tools
+
+
+@pytest.mark.parametrize("schema", [{"properties": ["x"]}, {"required": True}])
+def test_schemas_of_another_shape_are_taken_as_the_first_has_them(schema: Row) -> None:
+    tools = branches()[0]["tools"]
+    odd = [{"type": "function", "function": {"name": "Bash", "parameters": schema}}]
+    assert united(odd, tools) == odd
+    assert united(tools, odd) == tools

@@ -9,12 +9,14 @@ the same row of it again, byte for byte.
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from clew.exporters.base import Row, Unfit, line
 from clew.exporters.packages.naming import file_name
+from clew.exporters.projections.inside import object_of
 from clew.exporters.projections.turns import described
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ TOLD: Final = frozenset(
     }
 )  # fmt: skip
 """Native fields that ATIF has words for."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _MEDIA = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _FIGURES = ("tier", "complexity_score", "latency_ms", "finish_reason", "provider", "request_id")
 
@@ -204,8 +207,8 @@ def _part(part: Row) -> Row:
 
 
 def _named_by_content(sha256: str | None) -> str | None:
-    """RFC 6920's name for a body that is not here."""
-    if not sha256:
+    """RFC 6920's name for a body that is not here; `None` where its digest was redacted."""
+    if not sha256 or not _DIGEST.fullmatch(sha256):
         return None
     value = base64.urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b"=").decode()
     return f"ni:///sha-256;{value}"
@@ -215,7 +218,7 @@ def _call(call: Row) -> Row:
     """A call; its text stands beside it where the decoded arguments would not give it again."""
     function = call["function"]
     name, text = function["name"], function["arguments"]
-    value = _decoded(text)
+    value = object_of(text)
     told: Row = {"tool_call_id": call["id"], "function_name": name}
     told["arguments"] = {RAW: text} if value is None else value
     usual = [*call, *function] == ["id", "type", "function", "name", "arguments"]
@@ -229,15 +232,6 @@ def _call(call: Row) -> Row:
 def encoded(arguments: Row) -> str:
     """Arguments as JSON text without spaces."""
     return msgspec.json.encode(arguments).decode()
-
-
-def _decoded(text: str) -> Row | None:
-    """Arguments as the object that ATIF wants; `None` when they are none."""
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 # --- figures -------------------------------------------------------------------------------

@@ -60,16 +60,20 @@ def united(first: Sequence[Row], second: Sequence[Row]) -> list[Row]:
 
 
 def _both(one: Row, other: Row) -> Row:
-    if one == other:
-        return one
     here, there = (each["function"].get("parameters") or {} for each in (one, other))
+    if one == other or not (_is_plain(here) and _is_plain(there)):
+        return one
     parameters = {**there, **here}
-    parameters["properties"] = _properties(
-        here.get("properties") or {}, there.get("properties") or {}
-    )
-    demanded = there.get("required") or ()
-    parameters["required"] = [name for name in here.get("required") or () if name in demanded]
+    parameters["properties"] = _properties(here.get("properties", {}), there.get("properties", {}))
+    demanded = there.get("required", [])
+    parameters["required"] = [name for name in here.get("required", []) if name in demanded]
     return {**one, "function": {**one["function"], "parameters": parameters}}
+
+
+def _is_plain(parameters: Row) -> bool:
+    """Whether the schema has the usual shape: it is somebody else's."""
+    properties, required = parameters.get("properties", {}), parameters.get("required", [])
+    return isinstance(properties, dict) and isinstance(required, list)
 
 
 def _properties(here: Row, there: Row) -> Row:

@@ -12,9 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
 from clew.exporters.base import Row, Unfit
+from clew.exporters.projections.inside import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +37,8 @@ class Call(NamedTuple):
 
     def object(self) -> dict[str, JSON]:
         """The decoded arguments. Raises `Unfit` when they are no JSON object."""
-        try:
-            value = msgspec.json.decode(self.arguments)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
+        value = object_of(self.arguments)
+        if value is None:
             raise Unfit("invalid arguments", f"the arguments of call {self.id} are no JSON object")
         return value
 
