@@ -109,11 +109,10 @@ class Redactor:
         self.report = Report()
         types = {**ENGINE_RULES, **{rule.name: rule.type for rule in table}}
         self._types = types
-        mild = frozenset(
-            name for name, type_ in types.items() if self.policy.action(name, type_) is Action.WARN
+        self._mild = any(
+            self.policy.action(name, type_) is Action.WARN for name, type_ in types.items()
         )
-        self._mild = bool(mild)
-        self._finder = finder(table, mild, hyperscan)
+        self._finder = finder(table, hyperscan)
         self._pseudonyms = Pseudonyms(key)
         self._literals = Literals(given, called, hyperscan=hyperscan)
         self._rules: dict[bytes, str] = {}

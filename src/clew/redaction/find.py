@@ -1,9 +1,9 @@
 """Where in a text the rules find something. Linear in the text, whatever the text is.
 
-One automaton made of all cores proposes places (`clew.redaction.gate`). At each, the rules that
-may begin with that byte are tried, each on a window of bounded size, so a refused proposal costs
-a constant. What goes beyond a window is consumed by what gets replaced, and the search goes on
-behind it: no byte is read more often than a constant.
+The gate proposes places and rules (`clew.redaction.gate`). Each is tried on a window of bounded
+size, so a proposal costs a constant. What a match is longer than its window is read once for
+each rule, whatever number of matches end in it. Every proposal is tried, also within what
+another rule found: it may reach further.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from heapq import heapify, heappop, heapreplace
 
 from clew.redaction import judge
 from clew.redaction.gate import Window, gate
@@ -38,12 +37,12 @@ class Found:
 
 
 class _Ready:
-    """A rule, compiled when it is needed first. `mild`: what it finds stays as it is."""
+    """A rule, compiled when it is needed first."""
 
-    __slots__ = ("_grow", "_pattern", "mild", "number", "rule")
+    __slots__ = ("_grow", "_pattern", "number", "rule")
 
-    def __init__(self, number: int, rule: Rule, mild: bool) -> None:
-        self.number, self.rule, self.mild = number, rule, mild
+    def __init__(self, number: int, rule: Rule) -> None:
+        self.number, self.rule = number, rule
         self._pattern: Pattern | None = None
         self._grow: Pattern | None = None
 
@@ -53,75 +52,56 @@ class _Ready:
             self._pattern = compiled(self.rule.pattern)
         return self._pattern.match(data, start, limit)
 
-    def grown(self, data: bytes, end: int) -> int:
-        """How far a match goes on that reached the end of its window."""
-        # The rest of a mild find would be read once for each place within it.
-        if self.rule.grow is None or self.mild:
+    def grown(self, data: bytes, end: int, runs: dict[int, tuple[int, int]]) -> int:
+        """How far a match goes on that reached the end of its window. `runs` has where the last
+        one of each rule did.
+        """
+        if self.rule.grow is None:
             return end
+        begin, last = runs.get(self.number, (0, -1))
+        if begin <= end <= last:
+            return last
         if self._grow is None:
             self._grow = compiled(self.rule.grow)
         more = self._grow.match(data, end)
-        return more.end() if more else end
+        runs[self.number] = end, more.end() if more else end
+        return runs[self.number][1]
 
 
 class Finder:
-    """The rules, ready to search. Share one: see `finder`.
+    """The rules, ready to search. Share one: see `finder`."""
 
-    `mild` are rules whose finds stay as they are: what stands within one is searched all the same.
-    """
-
-    def __init__(
-        self,
-        rules: tuple[Rule, ...],
-        mild: frozenset[str] = frozenset(),
-        *,
-        hyperscan: bool | None = None,
-    ) -> None:
+    def __init__(self, rules: tuple[Rule, ...], *, hyperscan: bool | None = None) -> None:
         self.gate = gate(rules, hyperscan=hyperscan)
-        ready = [_Ready(number, rule, rule.name in mild) for number, rule in enumerate(rules)]
+        ready = [_Ready(number, rule) for number, rule in enumerate(rules)]
         self._at: list[dict[int, list[_Ready]]] = [
             _by_first([ready[number] for number in group]) for group in self.gate.groups
         ]
 
     def find(self, data: bytes, windows: list[Window] | None = None) -> list[Found]:
-        """Everything that the rules find, in order of place; finds may overlap. `windows` is
-        what the gate said of this text, where that is known already.
+        """Everything that the rules find, in order of place and rule; finds may overlap.
+        `windows` is what the gate said of this text, where that is known already.
         """
         if len(data) < SHORTEST_BYTES:
             return []
         out: list[tuple[int, int, Found]] = []
-        place = resume = behind = 0
-        heap = self._places(data, self.gate.windows(data) if windows is None else windows)
-        while heap:
-            at, group, end = heap[0]
-            if at > place:
-                place, resume = at, behind
-            if at >= resume:
-                for ready in self._at[group].get(data[at], ()):
-                    found = self._try(ready, data, at)
+        runs: dict[int, tuple[int, int]] = {}
+        for group, begin, end in self.gate.windows(data) if windows is None else windows:
+            search, rules = self.gate.pattern(group).search, self._at[group]
+            place = search(data, begin, end)
+            while place is not None:
+                at = place.start()
+                for ready in rules.get(data[at], ()):
+                    found = self._try(ready, data, at, runs)
                     if found is not None:
                         out.append((at, ready.number, found))
-                        if not ready.mild:
-                            behind = max(behind, found.end)
-            again = self.gate.pattern(group).search(data, max(at + 1, behind), end)
-            if again is None:
-                heappop(heap)
-            else:
-                heapreplace(heap, (again.start(), group, end))
+                place = search(data, at + 1, end)
         out.sort(key=_by_place)
         return [found for _, _, found in out]
 
-    def _places(self, data: bytes, windows: list[Window]) -> list[tuple[int, int, int]]:
-        """Where each window begins to be of interest."""
-        heap = []
-        for group, begin, end in windows:
-            found = self.gate.pattern(group).search(data, begin, end)
-            if found is not None:
-                heap.append((found.start(), group, end))
-        heapify(heap)
-        return heap
-
-    def _try(self, ready: _Ready, data: bytes, start: int) -> Found | None:
+    def _try(
+        self, ready: _Ready, data: bytes, start: int, runs: dict[int, tuple[int, int]]
+    ) -> Found | None:
         rule = ready.rule
         if rule.edge and not starts_word(data, start):
             return None
@@ -134,7 +114,7 @@ class Finder:
             return None
         end = span[1]
         if end == limit < len(data):
-            end = ready.grown(data, end)
+            end = ready.grown(data, end, runs)
         return Found(span[0], end, rule.name, rule.type)
 
 
@@ -151,11 +131,9 @@ def _by_place(one: tuple[int, int, Found]) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=8)
-def finder(
-    rules: tuple[Rule, ...], mild: frozenset[str] = frozenset(), hyperscan: bool | None = None
-) -> Finder:
+def finder(rules: tuple[Rule, ...], hyperscan: bool | None = None) -> Finder:
     """The finder for some rules. It is made once: that takes a tenth of a second."""
-    return Finder(rules, mild, hyperscan=hyperscan)
+    return Finder(rules, hyperscan=hyperscan)
 
 
 _NO_NAME = compiled(rb"[\"\\\x00-\x1f\x7f]")

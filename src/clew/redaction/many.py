@@ -84,7 +84,8 @@ class Many:
         return sorted(found.items())
 
     def _compiled(self, texts: list[bytes]) -> Searched:
-        if self._hyperscan:
+        # Hyperscan's literals come to it as C strings.
+        if self._hyperscan and not any(b"\0" in text for text in texts):
             return _Database(texts)
         return _Alternation(texts) if len(texts) <= PATTERN_MAX else _Pieces(texts)
 

@@ -44,7 +44,7 @@ AROUND_BYTES = 1024
 """No rule looks further back, and this far beyond its window."""
 _CUT_TRIES_MAX = 64
 _PIECE = re.compile(rb"[^\x00-\x1f\"\\/]+")
-_PIECE_BYTES_MIN = 3
+_PIECE_BYTES_MIN = 2
 _QUOTE, _BACKSLASH = b'"\\'
 _OPENERS = frozenset(b'{["\\ \t\r\n')
 
@@ -172,7 +172,7 @@ def telling_at(line: bytes, place: int) -> int | None:
 _BETWEEN = compiled(rb"(?:[ \t\r\n,:{}\[\]0-9eE+.-]|true|false|null)*")
 """What stands between strings."""
 _NUMBER = re.compile(rb"-?[0-9]+")
-_VALUE = compiled(rb":[ \t\r\n]*")
+_VALUE = compiled(rb"[ \t\r\n]*:[ \t\r\n]*")
 
 
 class Lines:
@@ -211,6 +211,8 @@ class Lines:
                 done = min(span[1] - 1, place + window + AROUND_BYTES)
                 if self._at(line, place, done, span):
                     return True
+                if window == EVERYTHING and self._is_name(line, span):
+                    return True
         return False
 
     def _at(self, line: bytes, place: int, end: int, span: Span) -> bool:
@@ -219,6 +221,12 @@ class Lines:
         if long and line[span[0] + 1] not in _OPENERS and (cut := _cut(line, place, end, span)):
             return self._plain(cut)
         return self._within(line[slice(*span)])
+
+    def _is_name(self, line: bytes, span: Span) -> bool:
+        """Is this string, as far as it can be told, a key or name that makes a value secret?"""
+        before = line[max(0, span[0] - _BEFORE_BYTES) : span[0]]
+        named = _VALUE.match(line, span[1]) is not None or _BEFORE_NAME.search(before) is not None
+        return named and self._under(line, span[1] - 1)
 
     def _within(self, token: bytes) -> bool:
         inner = token[1:-1] if token[:1] == token[-1:] == b'"' and len(token) > 1 else token
@@ -244,8 +252,11 @@ class Lines:
         first = line[colon.end() : colon.end() + 1]
         if first in (b"{", b"t", b"f", b"n"):
             return False
-        if first != b'"' or (value := string_at(line, colon.end() + 1)) is None:
-            return line[colon.end() + 1 : colon.end() + 2] != b'"'
+        if first != b'"':
+            return True
+        value = string_at(line, colon.end() + 1)
+        if value is None:
+            return False  # empty
         text = _decoded(line[slice(*value)])
         return text is None or self._finds(text, key)
 
