@@ -53,6 +53,7 @@ _SHAPING = _together(
     click.option("--parallel", help="keep, serialise or drop calls made at once."),
     click.option("--explode", help="none, turn or step: a row for each, with all before it."),
     click.option("--max-tokens", type=int, help="Compress rows that are longer."),
+    click.option("--keep-steps", type=int, help="So many last answers stay whatever is cut."),
     click.option("--result-tokens", type=int, help="Cut tool results that are longer."),
     click.option("--turn-tier", "turn_tiers", multiple=True, help="Learn from its turns alone."),
     click.option("--turn-model", "turn_models", multiple=True, help="Learn from its turns alone."),

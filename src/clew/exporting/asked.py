@@ -25,7 +25,9 @@ _LISTS: Final = {
     "tool": "tools",
     "tier": "tiers",
 }
-_SHAPES: Final = ("segments", "reasoning", "parallel", "explode", "max_tokens", "result_tokens")
+_SHAPES: Final = (
+    *("segments", "reasoning", "parallel", "explode", "max_tokens", "keep_steps", "result_tokens"),
+)
 _TURNS: Final = {"turn_tier": "tiers", "turn_model": "models", "turn_provider": "providers"}
 
 
@@ -54,6 +56,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parallel: str | None = None
     explode: str | None = None
     max_tokens: int | None = None
+    keep_steps: int | None = None
     result_tokens: int | None = None
     turn_tier: list[str] = []
     turn_model: list[str] = []

@@ -460,10 +460,12 @@ def _alike(parts: Sequence[Made], near: float | None) -> dict[int, list[int]]:
     """By unit, the sessions that repeat an earlier one."""
     if near is None:
         return {}
-    marked = [(made.number, owner, mark) for made in parts for owner, mark in made.signatures]
-    repeated = duplicates.near_duplicates([mark for _, _, mark in marked], near)
+    marked = [(made.number, *told) for made in parts for told in made.signatures]
+    repeated = duplicates.near_duplicates(
+        [mark for *_, mark in marked], near, [root for _, _, root, _ in marked]
+    )
     found: dict[int, list[int]] = {}
     for index in repeated:
-        number, owner, _ = marked[index]
+        number, owner, _, _ = marked[index]
         found.setdefault(number, []).append(owner)
     return found

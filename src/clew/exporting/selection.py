@@ -63,6 +63,9 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
             least, most = self.tokens
             if least < 0 or (most is not None and most < least):
                 raise Invalid(f"tokens {least}-{most}: give a least and a most, like 1000-50000")
+        for name in ("since", "until", "project", "agent", "label", "query"):
+            if getattr(self, name) == "":
+                raise Invalid(f"{name} is empty: leave it out")
         for name in ("models", "providers", "tools", "sessions"):
             if not all(getattr(self, name)):
                 raise Invalid(f"{name} holds an empty name: leave it out")

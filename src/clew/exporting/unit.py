@@ -8,7 +8,7 @@ was found in one session is replaced in all others. Both give the same bytes who
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from clew.db import Database, Tx
 
+Pairs = Callable[[Sequence[Row]], Iterator[Row | Unfit]]
 UNION = "union"
 NO_MESSAGES = "no messages"
 ALIKE = "much like another"
@@ -59,7 +60,7 @@ class Made(msgspec.Struct):
     dropped: dict[str, int] = {}
     redactions: dict[str, int] = {}
     facts: dict[str, dict[str, int]] = {}
-    signatures: list[tuple[int, bytes]] = []
+    signatures: list[tuple[int, str, bytes]] = []
     review: list[str] = []
     taken: list[str] = []
     """The marks of the sessions that gave a row."""
@@ -98,7 +99,7 @@ class _First:
         self._pieces: list[Piece] = []
         self._taken: dict[str, None] = {}
         self._review: list[str] = []
-        self._signatures: list[tuple[int, bytes]] = []
+        self._signatures: list[tuple[int, str, bytes]] = []
 
     def run(self, database: Database) -> Made:
         try:
@@ -121,26 +122,29 @@ class _First:
         return made
 
     def _family(self, tx: Tx, family: Sequence[Piece]) -> None:
-        """The rows of sessions with one root. Only where they are needed together are they held
-        together.
-        """
-        pairs = self._recipe.shape.family
-        if pairs is None and len(family) == 1:
-            self._rows(self._native(tx, family))
+        """The rows of sessions with one root. Only for pairs are they held together."""
+        recipe = self._recipe
+        shaped = self._shaped(self._native(tx, family))
+        if recipe.shape.family is not None:
+            self._pairs(list(shaped), family, recipe.shape.family)
             return
-        natives = list(self._native(tx, family))
-        if pairs is None:
-            shared = self._recipe.train_shared
-            keep = self._recipe.shape.each is None  # a record of its own, whatever trains in it
-            once = duplicates.trained_once(natives, self._unfit, keep=keep)
-            self._rows(natives if shared else once)
-            return
-        for row in pairs(natives):
+        if len(family) > 1 and not recipe.train_shared:
+            keep = recipe.shape.each is None  # a record of its own, whatever trains in it
+            shaped = duplicates.trained_once(shaped, self._unfit, keep=keep)
+        self._rows(shaped)
+
+    def _pairs(self, held: list[Row], family: Sequence[Piece], pairs: Pairs) -> None:
+        for row in pairs(held):
             if isinstance(row, Unfit):
                 self._unfit(row)
             else:
-                self._write(row, natives[0]["split"] or "")
+                self._write(row, family[0].split)
                 self._taken |= dict.fromkeys(piece.mark for piece in family)
+
+    def _shaped(self, natives: Iterable[Row]) -> Iterator[Row]:
+        recipe = self._recipe
+        for native in natives:
+            yield from shape(native, recipe.shaping, recipe.summarise, self._unfit)
 
     def _native(self, tx: Tx, family: Sequence[Piece]) -> Iterator[Row]:
         for piece in family:
@@ -157,7 +161,7 @@ class _First:
             clean["split"] = piece.split or None
             clean["_owner"] = self._owner
             if self._recipe.near is not None and not piece.old:
-                self._signatures.append((self._owner, duplicates.signature(clean)))
+                self._signatures.append((self._owner, piece.root, duplicates.signature(clean)))
             if not piece.old:
                 self._count(clean)
             yield clean
@@ -199,20 +203,19 @@ class _First:
         ):
             self._facts.setdefault(name, Counter())[str(value or "unknown")] += 1
 
-    def _rows(self, natives: Iterable[Row]) -> None:
-        for native in natives:
-            owner = native.pop("_owner")
-            if self._pieces[owner].old:
+    def _rows(self, shaped: Iterable[Row]) -> None:
+        each = self._recipe.shape.each
+        for told in shaped:
+            owner = told.pop("_owner")
+            piece = self._pieces[owner]
+            if piece.old:
                 continue
-            split = native["split"] or ""
-            recipe = self._recipe
-            for shaped in shape(native, recipe.shaping, recipe.summarise, self._unfit):
-                try:
-                    row = shaped if recipe.shape.each is None else recipe.shape.each(shaped)
-                except Unfit as error:
-                    self._unfit(error)
-                else:
-                    self._write(row, split, owner)
+            try:
+                row = told if each is None else each(told)
+            except Unfit as error:
+                self._unfit(error)
+            else:
+                self._write(row, piece.split, owner)
 
     def _unfit(self, error: Unfit) -> None:
         self._dropped[error.reason] += 1

@@ -123,6 +123,7 @@ class TrajectoryQuery(Request):
     parallel: Name | None = None
     explode: Name | None = None
     max_tokens: TokenLimit | None = None
+    keep_steps: TokenLimit | None = None
     result_tokens: TokenLimit | None = None
     turn_tier: list[Name] = []
     turn_model: list[Name] = []
