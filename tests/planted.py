@@ -449,7 +449,26 @@ def truncated(planted: Planted) -> tuple[Planted, str]:
     return planted._replace(text=planted.text[:at] + secret + "…"), secret
 
 
-def split_lines(planted: Planted) -> Planted:
-    """The secret wrapped by a terminal in its middle."""
-    at = planted.text.index(planted.secret) + len(planted.secret) // 2
-    return planted._replace(text=planted.text[:at] + "\n" + planted.text[at:])
+def split(planted: Planted, between: str) -> tuple[Planted, tuple[str, str]]:
+    """The secret in two halves, as a terminal wraps it or code puts it together."""
+    middle = len(planted.secret) // 2
+    at = planted.text.index(planted.secret) + middle
+    text = planted.text[:at] + between + planted.text[at:]
+    return planted._replace(text=text), (planted.secret[:middle], planted.secret[middle:])
+
+
+MARKED_LATER = {
+    "asana",
+    "azure-key",
+    "azure-openai",
+    "deepl",
+    "fal",
+    "ghost",
+    "hex-and-tail",
+    "mailchimp",
+    "mailgun-signing",
+    "maxmind",
+    "new-relic-licence",
+    "rapidapi",
+}
+"""Kinds whose mark stands in the middle or at the end: half of one is random text."""

@@ -36,6 +36,7 @@ WEAK_ENTROPY_MIN = 3.0
 SHORT_ENTROPY_MIN = 2.25
 """For fewer than 16 bytes, where eight different ones have 3.0."""
 PATH_JUMBLE_BYTES_MIN = 16
+LINES_MAX = 8
 WORDS_MAX = 5
 """So many words before a sign belong to the name of a value."""
 HEX_BYTES_MIN = 6
@@ -166,6 +167,8 @@ def wordy(value: bytes) -> bool:
 
 def plausible_leaf(value: bytes, key: Strength) -> bool:
     """Is a whole value under this key a secret? The structure already says where it ends."""
+    if b"\n" in value:
+        return _wrapped(value)
     if key is Strength.WEAK:
         return _random(value)
     return STRONG_BYTES_MIN <= len(value) <= VALUE_BYTES_MAX and not (
@@ -173,9 +176,17 @@ def plausible_leaf(value: bytes, key: Strength) -> bool:
     )
 
 
+def _wrapped(value: bytes) -> bool:
+    """A value in several lines, because the first was full: only what a machine made."""
+    lines = value.split(b"\n", LINES_MAX)
+    return len(lines) <= LINES_MAX and looks_issued(b"".join(line.strip() for line in lines))
+
+
 def plausible_quoted(value: bytes, key: Strength) -> bool:
     """Is a quoted literal in running text a secret?"""
     if not plausible_leaf(value, key):
+        return False
+    if key is Strength.WEAK and _NAME.fullmatch(value) and not random_part(value):
         return False
     return (
         key is Strength.WEAK

@@ -27,14 +27,16 @@ _TELLING_BYTES = 5
 """A beginning of so many bytes says by itself what follows, be it cut off."""
 
 
-def _token(name: str, heads: str, body: bytes, nominal: int, *, strict: bool = False) -> Rule:
+def _token(
+    name: str, heads: str, body: bytes, nominal: int, *, strict: bool = False, least: int = 0
+) -> Rule:
     """Tokens with a fixed beginning, then bytes of one class; `nominal` of them in a whole one.
 
     `strict`: words have such a beginning, too, so that the rest has to look random.
     """
     literals = [head.encode() for head in heads.split()]
     shortest = min(map(len, literals))
-    least = min(nominal, _CUT_MIN if shortest >= _TELLING_BYTES else _CUT_WEAK_MIN)
+    least = least or min(nominal, _CUT_MIN if shortest >= _TELLING_BYTES else _CUT_WEAK_MIN)
     head = b"(?:" + b"|".join(_literal(literal) for literal in literals) + b")"
     return Rule(
         name,
@@ -254,7 +256,7 @@ _SERVICES = (
     _token("easypost", "EZAK EZTK", _B62, 50, strict=True),
     _token("shippo", "shippo_live_ shippo_test_", _HEX, 32),
     _token("duffel", "duffel_test_ duffel_live_", rb"[A-Za-z0-9_=-]", 30),
-    _token("razorpay", "rzp_live_ rzp_test_", _B62, 14),
+    _token("razorpay", "rzp_live_ rzp_test_", _B62, 14, least=2),
     _token("mercadopago", "APP_USR- TEST-", rb"[0-9a-f-]", 60),
     _token("midtrans", "Mid-server- SB-Mid-server-", _URL64, 16),
     _token("polar", "polar_oat_ polar_pat_ polar_whs_", _URL64, 24),

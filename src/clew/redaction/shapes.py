@@ -227,9 +227,9 @@ def maxmind(data: bytes, match: Match) -> Span | None:
     return (begin + found.start(), match.end()) if found else None
 
 
-_KEY_GAP = rb"(?:[\s\"'+,|>:;*#-]|\\[nrt\"]|\xe2\x86\x92|[0-9]{1,6}\b)"
+_KEY_GAP = rb"(?:[\s\"'+,|>:;*#-]|\\{1,4}[nrt\"]|\xe2\x86\x92|[0-9]{1,6}\b)"
 # The last line is short; the end line's hyphens and its word END are not part of it.
-_TAIL_GAP = rb"(?:[\s\"'+,|>:;*#]|\\[nrt\"]|(?:\n|\\n)-|\xe2\x86\x92|[0-9]{1,6}\b)"
+_TAIL_GAP = rb"(?:[\s\"'+,|>:;*#]|\\{1,4}[nrt\"]|(?:\n|\\{1,4}n)-|\xe2\x86\x92|[0-9]{1,6}\b)"
 _KEY_BODY = compiled(
     rb"(?:" + _KEY_GAP + rb"*[A-Z][A-Za-z-]{2,20}: [A-Za-z0-9,. -]{1,60}(?:\\[nr]|[\r\n]))*"
     rb"(?:"
