@@ -28,6 +28,7 @@ from clew import remote
 from clew.access import Scope
 from clew.cli import main
 from clew.config import Config
+from clew.exporting import ExportOptions, Recipe, Selection
 from clew.leases import Lease
 from clew.remote import address, exporting
 from clew.remote.client import Client
@@ -705,17 +706,19 @@ def test_an_export_is_the_servers_own(
     assert (done.dropped, done.redactions) == (near.dropped, near.redactions)
     assert done.redacted
     stream = io.BytesIO()
-    raw = ledger.export(output=stream, redact=False, sessions=[session.id[:12]])
+    chosen = Recipe(redaction=None, selection=Selection(sessions=(session.id[:12],)))
+    raw = ledger.export(chosen, output=stream)
     assert raw.path is None
     assert json.loads(stream.getvalue()) == json.loads(json.dumps(ledger.trajectory(session.id)))
     with pytest.raises(clew.Invalid, match="exists"):
         ledger.export(output=tmp_path / "near.jsonl")
-    assert ledger.export(output=tmp_path / "near.jsonl", overwrite=True).rows == 1
-    assert ledger.export(output=io.BytesIO(), agent="nobody").rows == 0
-    with pytest.raises(clew.Invalid, match="tier"):
-        ledger.export(output=tmp_path / "x.jsonl", tier="HUGE")
+    over = ExportOptions(overwrite=True)
+    assert ledger.export(output=tmp_path / "near.jsonl", options=over).rows == 1
+    nobody = Recipe(selection=Selection(agent="nobody"))
+    assert ledger.export(nobody, output=io.BytesIO()).rows == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "near.jsonl",
+        "near.jsonl.manifest.json",
         "new",
         "served.db",
         *_beside(tmp_path),

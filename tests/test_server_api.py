@@ -259,6 +259,7 @@ def _figures_and_care(ask: Asker, folder: Path) -> None:
     assert ask("GET", "/usage") == {"items": [], "next": None}
     assert "default" in ask("GET", "/projects")["items"]
     assert any(row["messages"] for row in ask("GET", "/trajectories"))
+    assert ask("GET", "/trajectories/count")["counts"]["rows"] > 0
     path = ask.session(user("row"))
     assert ask("GET", f"{path}/trajectory")["messages"][0]["content"] == "row"
     assert ask("GET", f"{path}/sources") == {"items": [], "next": None}
@@ -811,7 +812,7 @@ def test_an_export_that_fails_says_so(
     monkeypatch.setattr("clew.exporting.export", failing)
     one.refused("GET", "/trajectories", 500, "redaction-failed")
 
-    def breaking(*args: Any, output: Any, **options: Any) -> None:
+    def breaking(ledger: clew.Ledger, output: Any, *options: Any) -> None:
         for _ in range(40):
             output.write(b"x" * 10_000)
         raise clew.Unavailable("the database went away")
@@ -827,7 +828,7 @@ def test_an_export_stops_when_its_reader_goes(
 ) -> None:
     stopped = threading.Event()
 
-    def endless(*args: Any, output: Any, **options: Any) -> None:
+    def endless(ledger: clew.Ledger, output: Any, *options: Any) -> None:
         try:
             while True:
                 output.write(b"x" * 100_000)
