@@ -69,6 +69,8 @@ class Format(msgspec.Struct, frozen=True):
     lines: bool = True
     """Whether it can be written as JSON lines; otherwise only as files or as a table."""
     table: Table | None = None
+    record: bool = False
+    """A record of sessions, which goes out whatever trains in it."""
 
 
 FORMATS: dict[str, Format] = {
@@ -78,6 +80,7 @@ FORMATS: dict[str, Format] = {
             "native",
             "Clew's own row: everything that is known",
             check=native_rules.check,
+            record=True,
         ),
         Format(
             "trl",
@@ -103,6 +106,7 @@ FORMATS: dict[str, Format] = {
             each=atif.project,
             check=atif_rules.check,
             file=atif.file,
+            record=True,
         ),
         Format(
             "sharegpt",
@@ -129,6 +133,7 @@ FORMATS: dict[str, Format] = {
             check=sts_rules.check,
             file=sts.file,
             lines=False,
+            record=True,
         ),
         Format(
             "dpo",
@@ -147,12 +152,14 @@ FORMATS: dict[str, Format] = {
             "a Markdown file for each session, to be read",
             file=markdown.file,
             lines=False,
+            record=True,
         ),
         Format(
             "html",
             "a web page for each session, in one file that fetches nothing",
             file=html.file,
             lines=False,
+            record=True,
         ),
         Format(
             "parquet",
@@ -160,6 +167,7 @@ FORMATS: dict[str, Format] = {
             check=native_rules.check,
             lines=False,
             table=parquet,
+            record=True,
         ),
     )
 }

@@ -129,8 +129,7 @@ class _First:
             self._pairs(list(shaped), family, recipe.shape.family)
             return
         if len(family) > 1 and not recipe.train_shared:
-            keep = recipe.shape.each is None  # a record of its own, whatever trains in it
-            shaped = duplicates.trained_once(shaped, self._unfit, keep=keep)
+            shaped = duplicates.trained_once(shaped, self._unfit, keep=recipe.shape.record)
         self._rows(shaped)
 
     def _pairs(self, held: list[Row], family: Sequence[Piece], pairs: Pairs) -> None:
@@ -258,51 +257,85 @@ def second(made: Made, recipe: Recipe, folder: Folder) -> Made:
     if redactor is not None:
         redactor.learn(_learned(union.learned))
     left_out = frozenset(union.left_out.get(made.number, ()))
-    done = Made(made.number, made.sessions)
-    done.parts = [_again(part, made.number, redactor, left_out, folder) for part in made.parts]
-    done.redactions = redactor.counts if redactor is not None else {}
-    done.dropped = {ALIKE: len(left_out)} if left_out else {}
+    done = _Second(made.number, recipe, redactor, left_out, folder).run(made)
     folder.keep(name, done)
     for part in made.parts:
         folder.part(made.number, part.split, "first").unlink()
     return done
 
 
-def _again(
-    part: Part, number: int, redactor: Redactor | None, left_out: frozenset[int], folder: Folder
-) -> Part:
-    source, target = (folder.part(number, part.split, stage) for stage in ("first", "last"))
-    changed = _changed(source, redactor) if redactor is not None else {}
-    if not changed and left_out.isdisjoint(part.owners):
-        same_file(source, target)
-        return Part(part.split, part.rows, part.bytes)
-    done = Part(part.split)
-    mended: list[tuple[int, int]] = []
-    with source.open("rb") as old, private(target) as new:
-        for at, (owner, data) in enumerate(zip(part.owners, old, strict=True)):
-            if owner in left_out:
-                continue
-            fresh = changed.get(at, data)
-            if fresh is not data:
-                mended.append((done.bytes, len(fresh)))
-            new.write(fresh)
-            done.rows += 1
-            done.bytes += len(fresh)
-    if redactor is not None:
-        _scan(redactor, target, mended)
-    return done
+class _Second:
+    def __init__(
+        self,
+        number: int,
+        recipe: Recipe,
+        redactor: Redactor | None,
+        left_out: frozenset[int],
+        folder: Folder,
+    ) -> None:
+        self._number = number
+        self._check = recipe.shape.check
+        self._redactor = redactor
+        self._left_out = left_out
+        self._folder = folder
+        self._dropped: Counter[str] = Counter()
 
+    def run(self, made: Made) -> Made:
+        done = Made(made.number, made.sessions)
+        done.parts = [self._again(part) for part in made.parts]
+        done.redactions = self._redactor.counts if self._redactor is not None else {}
+        if self._left_out:
+            self._dropped[ALIKE] += len(self._left_out)
+        done.dropped = dict(self._dropped)
+        return done
 
-def _changed(source: Path, redactor: Redactor) -> dict[int, bytes]:
-    """The lines of a file in which something is found still, by number, without it."""
-    changed = {}
-    with source.open("rb") as stream:
-        for at, data in enumerate(stream):
-            if redactor.suspects(data):
-                fresh = _mended(redactor, data)
+    def _again(self, part: Part) -> Part:
+        source, target = (
+            self._folder.part(self._number, part.split, stage) for stage in ("first", "last")
+        )
+        changed = self._changed(source, part)
+        if not changed and self._left_out.isdisjoint(part.owners):
+            same_file(source, target)
+            return Part(part.split, part.rows, part.bytes)
+        done = Part(part.split)
+        mended: list[tuple[int, int]] = []
+        with source.open("rb") as old, private(target) as new:
+            for at, (owner, data) in enumerate(zip(part.owners, old, strict=True)):
+                fresh = changed.get(at, data)
+                if owner in self._left_out or fresh is None:
+                    continue
                 if fresh is not data:
-                    changed[at] = fresh  # even if it is the same: it is looked at once more
-    return changed
+                    mended.append((done.bytes, len(fresh)))
+                new.write(fresh)
+                done.rows += 1
+                done.bytes += len(fresh)
+        if self._redactor is not None:
+            _scan(self._redactor, target, mended)
+        return done
+
+    def _changed(self, source: Path, part: Part) -> dict[int, bytes | None]:
+        """The lines of a file in which something is found still, by number, without it; none where
+        the row is not valid any more.
+        """
+        changed: dict[int, bytes | None] = {}
+        redactor = self._redactor
+        if redactor is None:
+            return changed
+        with source.open("rb") as stream:
+            for at, data in enumerate(stream):
+                if part.owners[at] in self._left_out or not redactor.suspects(data):
+                    continue
+                fresh = _mended(redactor, data)
+                if fresh is not data:  # even if it is the same, it is looked at once more
+                    changed[at] = self._valid(fresh)
+        return changed
+
+    def _valid(self, data: bytes) -> bytes | None:
+        problems = self._check(msgspec.json.decode(data)) if self._check is not None else []
+        if not problems:
+            return data
+        self._dropped[f"not valid: {problems[0].rule}"] += 1
+        return None
 
 
 def _mended(redactor: Redactor, data: bytes) -> bytes:
