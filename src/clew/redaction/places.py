@@ -184,3 +184,132 @@ def _public(text: bytes) -> bool:
     except ValueError:
         return False
     return address.is_global and not address.is_multicast
+
+
+_ACCOUNT = compiled(rb"[a-z_][a-z0-9_.-]{0,31}$")
+_GENERATED_HOST = compiled(rb"[0-9a-f]{12}|ip-[0-9-]+|localhost|ubuntu|debian|runner.*|.*\.local")
+
+
+def prompt_user(data: bytes, match: Match) -> Span | None:
+    """The account in a shell's prompt, `annlee@laptop:~/src$ `."""
+    end = match.start()
+    found = _ACCOUNT.search(data[max(0, end - LOCAL_BYTES_MAX) : end])
+    if found is None:
+        return None
+    start = end - (found.end() - found.start())
+    return (start, end) if starts_word(data, start) and somebody(found.group()) else None
+
+
+def prompt_host(data: bytes, match: Match) -> Span | None:
+    """The computer in a shell's prompt, unless a machine or a container named it."""
+    start = match.start() + 1
+    end = data.index(b":", start)
+    if _ACCOUNT.search(data[max(0, start - 1 - LOCAL_BYTES_MAX) : start - 1]) is None:
+        return None
+    return None if _GENERATED_HOST.fullmatch(data[start:end]) else (start, end)
+
+
+_HOST = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-")
+_EVERYBODYS = (
+    b"docker.internal",
+    b"google.internal",
+    b"cluster.local",
+    b"compute.internal",
+    b"containers.internal",
+    b"example.internal",
+    b"example.local",
+)
+_HOST_BEFORE = compiled(
+    rb"(?i)(?:://(?:[^\s/@]{0,80}@)?|[a-z0-9_-]@|(?:host(?:name)?|server|node|dns|fqdn|endpoint)"
+    rb"[\"']{0,2}\s?[=:]\s?[\"']?|\b(?:ssh|ping|scp|curl|dig|host|nslookup|telnet|rsync)\s)$"
+)
+_HOST_AFTER = compiled(rb":[0-9]{2,5}\b")
+_COMPUTER = compiled(rb"(?i).*(?:macbook|imac|mac-?mini|laptop|desktop|thinkpad|-pc\b).*")
+
+
+def inside_host(data: bytes, match: Match) -> Span | None:
+    """A host of an inner network, where something shows that it is one: code has `x.local`."""
+    end = match.end()
+    after = data[end : end + 2]
+    if after[:1] in (b"-", b"_", b"(") or (after[:1] == b"." and after[1:].isalnum()):
+        return None
+    start = match.start()
+    least = max(0, start - PATH_BYTES_MAX)
+    while start > least and data[start - 1] in _HOST:
+        start -= 1
+    name = data[start:end].lstrip(b".-")
+    start = end - len(name)
+    if name.lower().endswith(_EVERYBODYS) or name.startswith(b".") or start == match.start():
+        return None
+    shown = (
+        _HOST_BEFORE.search(data[max(0, start - PATH_BYTES_MAX) : start])
+        or _HOST_AFTER.match(data, end)
+        or _COMPUTER.fullmatch(name)
+    )
+    return (start, end) if shown else None
+
+
+PHONE_DIGITS_MIN, PHONE_DIGITS_MAX = 8, 15
+_LOCAL_DIGITS_MIN = 7
+
+
+def phone(data: bytes, match: Match) -> Span | None:
+    """A number with its country, as E.164 has it: `+44 1632 960961`.
+
+    A line of a patch that adds a number begins like one, and so does a sum.
+    """
+    start, end = match.start(), match.end()
+    digits = sum(1 for byte in match.group() if byte in b"0123456789")
+    if not PHONE_DIGITS_MIN <= digits <= PHONE_DIGITS_MAX:
+        return None
+    before, after = data[start - 1 : start] if start else b"", data[end : end + 2]
+    if before.isalnum() or before in (b"+", b".", b")", b"_", b"/", b"=", b"]"):
+        return None
+    if (
+        after[:1].isalnum()
+        or after[:1] in (b"_", b"%")
+        or (after[:1] in b"./:" and after[1:].isdigit())
+    ):
+        return None
+    plain = digits == end - start - 1
+    if plain and (digits < PLAIN_DIGITS_MIN or (start == 0 or before == b"\n")):
+        return None
+    return (start, end) if _grouped(match.group()) else None
+
+
+PLAIN_DIGITS_MIN = 10
+
+
+def _grouped(text: bytes) -> bool:
+    """Groups as people write them: not `+12 3 4 5 6 7 8`, not `+10.5.2.1 (3)`."""
+    groups = text.replace(b"(", b" ").replace(b")", b" ").replace(b".", b" ").replace(b"-", b" ")
+    sizes = [len(part) for part in groups.lstrip(b"+").split()]
+    return len(sizes) <= 1 or (max(sizes) >= 3 and sizes.count(1) <= 1 and sizes[-1] > 1)
+
+
+def phone_labelled(data: bytes, match: Match) -> Span | None:
+    """A number of a country's own form behind a word that says what it is."""
+    text = match.group(1).rstrip(b" ().-/")
+    start = match.start(1)
+    end = start + len(text)
+    digits = sum(1 for byte in text if byte in b"0123456789")
+    after = data[end : end + 1]
+    if after.isalnum() or after == b"_" or not _LOCAL_DIGITS_MIN <= digits <= PHONE_DIGITS_MAX:
+        return None
+    varied = len({byte for byte in text if byte in b"0123456789"}) > 2
+    return (start, end) if varied and _grouped(text) else None
+
+
+_NO_CARD = (b"00:00:00", b"ff:ff:ff", b"02:42:", b"01:00:5e", b"33:33:")
+"""Nobody's, everybody's, those that containers get, and groups."""
+
+
+def mac(data: bytes, match: Match) -> Span | None:
+    """The address of a network card: six pairs, not a part of a fingerprint or of times."""
+    start, end = match.start(), match.end()
+    text = match.group().lower()
+    if data[end : end + 1] in (b":", b"-") or data[end : end + 1].isalnum():
+        return None
+    if data[start - 1 : start] in (b":", b"-") or text.startswith(_NO_CARD):
+        return None
+    return (start, end) if any(byte in b"abcdef" for byte in text) else None

@@ -367,6 +367,13 @@ _NAME = rb"(?:[A-Za-z0-9_]|" + _LETTER + rb")(?:[A-Za-z0-9_.@-]|" + _LETTER + rb
 _SURNAME = rb" (?:[A-Z]|" + _LETTER + rb")(?:[A-Za-z-]|" + _LETTER + rb"){1,30}"
 _SLASH = rb"(?i:%(?:25)?(?:2f|5c))"
 
+_PROMPT = rb"@[A-Za-z0-9][A-Za-z0-9.-]{0,62}:[~/][^\s@:$#]{0,60}[$#] "
+_INSIDE = rb"\.(?:internal|corp|lan|local|intranet|localdomain|home\.arpa)\b"
+_CALLED = (
+    rb"(?i:tel|phone|telephone|mobile|fax|telefon|whatsapp|cell)(?:[_ ]?(?i:number|no|nr))?"
+    rb"[\\]{0,4}[\"']?\s?[:=]\s?[\\]{0,4}[\"']?"
+)
+
 _PERSONAL = (
     Rule(
         "email", EMAIL, b"@%", rb"(?:@|%40)[A-Za-z0-9\x80-\xdf-]{1,40}\.[A-Za-z0-9]",
@@ -391,6 +398,28 @@ _PERSONAL = (
     Rule(
         "home-slug", USER, b"-", rb"-(?:home|Users)-[A-Za-z0-9]",
         rb"-(?:home|Users)-([A-Za-z0-9][A-Za-z0-9_]{0,63})", places.home_slug, edge=False,
+    ),
+    Rule(
+        "prompt", USER, b"@", _PROMPT, _PROMPT, places.prompt_user, edge=False,
+    ),
+    Rule(
+        "prompt-host", HOST, b"@", _PROMPT, _PROMPT, places.prompt_host, edge=False,
+    ),
+    Rule(
+        "host", HOST, b".", _INSIDE, _INSIDE, places.inside_host, edge=False,
+    ),
+    Rule(
+        "phone", PHONE, b"+", rb"\+[1-9][0-9][0-9 ().-]{6}",
+        rb"\+[1-9][0-9]{0,2}(?:[ .()-]{0,2}[0-9]{1,12}){1,6}", places.phone, edge=False,
+    ),
+    Rule(
+        "phone-labelled", PHONE, b"tTpPmMfFcCwW", _CALLED + rb"[0-9(][0-9 ()./-]{5}",
+        _CALLED + rb"([0-9(][0-9 ()./-]{5,24})", places.phone_labelled,
+    ),
+    Rule(
+        "mac", MAC, b"0123456789abcdefABCDEF",
+        rb"[0-9a-fA-F]{2}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}:[0-9a-fA-F]",
+        rb"(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}", places.mac,
     ),
     Rule(
         "ipv4", IP, b"123456789", rb"[1-9][0-9]{0,2}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
