@@ -28,6 +28,9 @@ torture: .venv/dev.ready ## long fault-injection runs
 trainers: .venv/dev.ready ## exports against the programs that train on them (about 2 GB, once)
 	@TORCH="$(TORCH)" scripts/trainers.sh $(ARGS)
 
+cluster: .venv/dev.ready ## export on Ray clusters of this machine (installs 300 MB)
+	@scripts/cluster.sh $(ARGS)
+
 docs: .venv/dev.ready ## write the reference pages anew from the code
 	@$(PY) scripts/make_docs.py
 
@@ -35,7 +38,7 @@ requirements: ## pin the dependencies anew (needs uv)
 	@scripts/lock.sh
 
 clean: ## remove .venv and everything that was made
-	@rm -rf .venv .venv-trainers build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-trainers .venv-cluster build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/base.ready: requirements/base.txt $(SETUP)
@@ -44,4 +47,4 @@ clean: ## remove .venv and everything that was made
 .venv/dev.ready: requirements/dev.txt $(SETUP)
 	@scripts/setup.sh dev
 
-.PHONY: help demo test lint bench torture trainers docs requirements clean
+.PHONY: help demo test lint bench torture trainers cluster docs requirements clean

@@ -23,7 +23,11 @@ lock() { # lock <file> <source> <arguments of uv pip compile…>
 }
 
 lock requirements/base.txt pyproject.toml --python-version 3.11 --group build
-lock requirements/dev.txt pyproject.toml --python-version 3.11 --all-extras --group dev
+lock requirements/dev.txt pyproject.toml --python-version 3.11 --group dev \
+    --extra mcp --extra parquet --extra postgres
+# Ray, over what the others hold (scripts/cluster.sh).
+lock requirements/cluster.txt pyproject.toml --python-version 3.11 --extra ray \
+    --constraint requirements/dev.txt
 
 # The trainers' packages, without PyTorch, and some whose code alone is wanted.
 no_torch=$(mktemp)
