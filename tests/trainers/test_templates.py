@@ -133,4 +133,4 @@ def test_reasoning_is_there_in_the_last_turn_of_exploded_rows(exports: Path) -> 
         for row in rows:
             text = _render(name, row["prompt"] + row["completion"], row["tools"])
             for message in row["completion"]:
-                assert message.get("reasoning_content", "") in text
+                assert message.get("reasoning_content", "").strip() in text
