@@ -472,3 +472,38 @@ MARKED_LATER = {
     "rapidapi",
 }
 """Kinds whose mark stands in the middle or at the end: half of one is random text."""
+
+WIDESPREAD = {
+    "anthropic",
+    "openai-project",
+    "openrouter",
+    "google-api",
+    "groq",
+    "github",
+    "github-fine",
+    "npm",
+    "pypi",
+    "docker",
+    "aws-access-key",
+    "digitalocean",
+    "vault",
+    "slack",
+    "stripe",
+    "shopify",
+    "linear",
+    "figma",
+    "grafana",
+    "private-key",
+    "jwt",
+    "env-password",
+    "postgres-url",
+    "mongo-url",
+    "redis-url",
+    "aws-secret",
+    "bearer",
+    "wandb-older",
+    "unknown-token",
+    "unknown-key",
+    "unknown-json",
+}
+"""Kinds that agents meet every day, whose mark has four characters or more."""

@@ -227,6 +227,11 @@ CONTEXTS: tuple[tuple[str, str, str], ...] = (
     ("redis-cli -h c.test -a " + P + " ping", P, "client-password"),
     ("ldapsearch -x -D cn=bob -w " + P + " x", P, "client-password"),
     ("postgres://app:" + P + "\u2026", P, "url-password-cut"),
+    (
+        "x " + base64.b64encode(b"DB_PASSWORD=" + P.encode()).decode() + " y",
+        base64.b64encode(P.encode()).decode()[:12],
+        "encoded",
+    ),
     ("found AKIA" + U[:12] + "\u2026", U[:12], "aws-access-key-cut"),
 )
 

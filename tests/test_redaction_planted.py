@@ -4,6 +4,7 @@ clean source is changed. The figures are printed: `pytest -s tests/test_redactio
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import random
@@ -20,6 +21,7 @@ from planted import (
     KEYS,
     KINDS,
     MARKED_LATER,
+    WIDESPREAD,
     Planted,
     chars,
     plant,
@@ -107,6 +109,26 @@ def test_planted_secrets_go(form: str) -> None:
     chosen = [one for one in ALL if form not in HALVED or one.kind not in MARKED_LATER]
     missed = [one.kind for one in chosen if not FORMS[form](one)]
     assert told(form, len(chosen), missed) >= RECALL_MIN
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab"])
+def test_what_is_widespread_goes_when_it_is_encoded(before: str) -> None:
+    missed, chosen = [], [one for one in ALL if one.kind in WIDESPREAD]
+    for one in chosen:
+        coded = base64.b64encode((before + one.text + " and more").encode()).decode()
+        written = redacted(f"it held {coded}, then ended")
+        middle = len(coded) // 2
+        if coded[middle - 6 : middle + 6] in written:
+            missed.append(one.kind)
+        assert written.startswith("it held ")
+        assert written.endswith(", then ended")
+    assert told(f"in base64 behind {before!r}", len(chosen), missed) >= RECALL_MIN
+
+
+def test_what_is_encoded_and_no_secret_stays() -> None:
+    for text in ("the password is required", "a token of thanks", "secret santa", "x" * 300):
+        coded = f"it held {base64.b64encode(text.encode()).decode()}, then ended"
+        assert redacted(coded) == coded
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,7 +16,7 @@ import hashlib
 from dataclasses import replace
 from functools import partial
 
-from clew.redaction import places, shapes
+from clew.redaction import encoded, places, shapes
 from clew.redaction.providers import PROVIDERS
 from clew.redaction.rule import (
     EMAIL,
@@ -451,7 +451,10 @@ def _wrapping(rule: Rule) -> Rule:
 
 
 RULES: tuple[Rule, ...] = (
-    *map(_wrapping, PROVIDERS + _SHAPES + _FILES + _COMMANDS + _ASSIGNMENTS + _BY_NAME),
+    *map(
+        _wrapping,
+        PROVIDERS + _SHAPES + _FILES + _COMMANDS + _ASSIGNMENTS + _BY_NAME + (encoded.RULE,),
+    ),
     *_PERSONAL,
 )
 """All rules, in the order in which they name a finding that several of them make."""
