@@ -41,7 +41,7 @@ class Reason(StrEnum):
     TIMEOUT = "timeout-retry"
 
 
-class Position(msgspec.Struct, frozen=True, order=True):
+class Position(msgspec.Struct, frozen=True, order=True, gc=False):
     """A place in the log: one entry of one session. Written `session:seq`."""
 
     session: str
@@ -54,13 +54,13 @@ class Position(msgspec.Struct, frozen=True, order=True):
 # --- parts of a message ------------------------------------------------------------------
 
 
-class Text(msgspec.Struct, frozen=True, tag="text"):
+class Text(msgspec.Struct, frozen=True, tag="text", gc=False):
     """Words."""
 
     text: str
 
 
-class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
+class Thinking(msgspec.Struct, frozen=True, tag="thinking", gc=False):
     """Reasoning. `signature` and `data` (encrypted) are opaque and provider-bound;
     `id` is a server-side item id (OpenAI Responses).
     """
@@ -71,7 +71,7 @@ class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
     id: str | None = None
 
 
-class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
+class ToolCall(msgspec.Struct, frozen=True, tag="tool_call", gc=False):
     """The model asks for a tool. `arguments` is the JSON text as the model wrote it."""
 
     id: str
@@ -79,7 +79,7 @@ class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
     arguments: str = "{}"
 
 
-class Image(msgspec.Struct, frozen=True, tag="image"):
+class Image(msgspec.Struct, frozen=True, tag="image", gc=False):
     """A picture: base64 `data` with its media type, or a `url`."""
 
     media_type: str | None = None
@@ -87,7 +87,7 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     url: str | None = None
 
 
-class File(msgspec.Struct, frozen=True, tag="file"):
+class File(msgspec.Struct, frozen=True, tag="file", gc=False):
     """A document: base64 `data`, a `url` or a provider's `file_id`."""
 
     name: str | None = None

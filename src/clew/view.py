@@ -118,12 +118,12 @@ def merge_pieces(messages: Sequence[Message]) -> list[Message]:
     `at` holds the positions of all; usage is the maximum of each field, since every piece
     repeats the growing count of the whole. A piece that was recorded twice counts once.
     """
-    groups: dict[str, list[Message]] = {}
-    for message in messages:
-        if message.id is not None and message.role == "assistant":
-            groups.setdefault(message.id, []).append(message)
-    if all(len(group) == 1 for group in groups.values()):
+    named = [one for one in messages if one.id is not None and one.role == "assistant"]
+    groups: dict[str | None, list[Message]] = {one.id: [] for one in named}
+    if len(groups) == len(named):
         return list(messages)
+    for message in named:
+        groups[message.id].append(message)
     merged: list[Message] = []
     for message in messages:
         if message.id is None or message.role != "assistant":

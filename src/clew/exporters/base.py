@@ -7,7 +7,7 @@ the three characters that some readers take for the end of a line are escaped.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Row = dict[str, JSON]
-_EPOCH = date(1970, 1, 1)
-_DAY_MS = 86_400_000
+_EPOCH = datetime(1970, 1, 1)
+_MINUTE_MS = 60_000
 _TIME_MS_MAX = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 _LINE_ENDS = (
@@ -87,16 +87,13 @@ def iso(time_ms: int) -> str | None:
     """`2026-05-03T10:11:12.000Z`, always with milliseconds; `None` for an unknown time."""
     if not 0 < time_ms <= _TIME_MS_MAX:
         return None
-    days, rest = divmod(time_ms, _DAY_MS)
-    seconds, milliseconds = divmod(rest, 1000)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{_date(days)}T{hour:02d}:{minute:02d}:{second:02d}.{milliseconds:03d}Z"
+    minutes, rest = divmod(time_ms, _MINUTE_MS)
+    return f"{_minute(minutes)}:{rest // 1000:02d}.{rest % 1000:03d}Z"
 
 
 @lru_cache(maxsize=1024)
-def _date(days: int) -> str:
-    return (_EPOCH + timedelta(days=days)).isoformat()
+def _minute(minutes: int) -> str:
+    return (_EPOCH + timedelta(minutes=minutes)).isoformat(timespec="minutes")
 
 
 def line(row: Row) -> bytes:

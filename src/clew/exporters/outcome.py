@@ -87,20 +87,16 @@ def judge(
 
 
 def _judged(messages: Sequence[Message], pairs: Pairs, failed_last: bool) -> Outcome:
-    real = [
-        (index, message)
-        for index, message in enumerate(messages)
-        if not message.meta and not message.summary and message.role != "system"
-    ]
-    if not real:
+    index = _newest(messages, _real)
+    if index is None:
         return Outcome("unknown", "no-evidence")
-    index, last = real[-1]
+    last = messages[index]
     if last.role == "user" and last.text.startswith(_INTERRUPTED):
         return Outcome("aborted", "interrupted")
     if any(result.text.startswith(_REFUSED) for result in last.tool_results):
         return Outcome("aborted", "call-refused")
-    answers = [at for at, message in real if sampled(message)]
-    if answers and any(_open(one) for one in pairs.by_message.get(answers[-1], [])):
+    answer = _newest(messages, sampled)
+    if answer is not None and any(_open(one) for one in pairs.by_message.get(answer, ())):
         return Outcome("incomplete", "unanswered-call")
     if last.role == "assistant" and last.model in NOTICE_MODELS:
         return Outcome("error", "provider-error")
@@ -109,6 +105,14 @@ def _judged(messages: Sequence[Message], pairs: Pairs, failed_last: bool) -> Out
     if last.role != "assistant" or pairs.by_message.get(index):
         return Outcome("incomplete", "no-answer")
     return _by_results(pairs)
+
+
+def _newest(messages: Sequence[Message], which: Callable[[Message], bool]) -> int | None:
+    return next((at for at in reversed(range(len(messages))) if which(messages[at])), None)
+
+
+def _real(message: Message) -> bool:
+    return not message.meta and not message.summary and message.role != "system"
 
 
 def _open(one: Paired) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from clew.exporters.schemas import given
 from clew.model import Message, ToolCall, ToolResult
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class Paired:
     id: str
     call: ToolCall
     asked: int
+    given: dict[str, str] | None
+    """The JSON type of each argument; `None` when they are no JSON object."""
     result: ToolResult | None = None
     answered: int = -1
     late: bool = False
@@ -66,9 +69,9 @@ def merged(messages: Sequence[Message]) -> list[Message]:
 
 def _pieces(first: Message, second: Message) -> bool:
     return (
-        first.role == second.role == "assistant"
-        and first.id is not None
-        and (first.id == second.id)
+        second.id is not None
+        and second.id == first.id
+        and (first.role == second.role == "assistant")
     )
 
 
@@ -80,7 +83,7 @@ def pair(messages: Sequence[Message]) -> Pairs:
     for index, message in enumerate(messages):
         for part in message.parts:
             if isinstance(part, ToolCall):
-                made = Paired(_unique(part.id, used), part, index)
+                made = Paired(_unique(part.id, used), part, index, given(part))
                 pairs.renamed += made.id != part.id
                 pairs.calls.append(made)
                 pairs.by_message.setdefault(index, []).append(made)

@@ -16,31 +16,35 @@ if TYPE_CHECKING:
 
     from clew.model import JSON, ToolCall
 
-_TYPES: tuple[tuple[type, str], ...] = (
-    (bool, "boolean"),
-    (int, "integer"),
-    (float, "number"),
-    (str, "string"),
-    (list, "array"),
-    (dict, "object"),
-)
+_TYPES: dict[type, str] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
+_decode = msgspec.json.Decoder().decode
 
 
-def arguments(call: ToolCall) -> dict[str, JSON] | None:
-    """The decoded arguments; `None` when they are no JSON object."""
+def given(call: ToolCall) -> dict[str, str] | None:
+    """The JSON type of each argument; `None` when the arguments are no JSON object."""
     try:
-        value = msgspec.json.decode(call.arguments or "{}")
+        value = _decode(call.arguments or "{}")
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    return {name: _TYPES[type(item)] for name, item in value.items()}
 
 
 def tools_of(
-    calls: Iterable[ToolCall], definitions: Iterable[JSON]
+    calls: Iterable[tuple[str, dict[str, str] | None]], definitions: Iterable[JSON]
 ) -> tuple[list[dict[str, JSON]], str]:
     """The schemas of the tools at hand, sorted by name, and where they come from: `recorded`,
-    `inferred`, `mixed` (some of either), `none` (no tools). Of two definitions of one tool the
-    later counts.
+    `inferred`, `mixed` (some of either), `none` (no tools). `calls` are names
+    with what was `given`. Of two definitions of one tool the later counts.
     """
     known = {each["function"]["name"]: each for each in recorded(definitions)}
     guessed = [one for one in inferred(calls) if one["function"]["name"] not in known]
@@ -80,32 +84,27 @@ def recorded(definitions: Iterable[JSON]) -> Iterator[dict[str, JSON]]:
         yield {"type": "function", "function": about}
 
 
-def inferred(calls: Iterable[ToolCall]) -> list[dict[str, JSON]]:
-    """One function schema per tool name, sorted by name."""
-    seen: dict[str, list[dict[str, JSON]]] = {}
-    for call in calls:
-        values = seen.setdefault(call.name, [])
-        decoded = arguments(call)
-        if decoded is not None:
-            values.append(decoded)
+def inferred(calls: Iterable[tuple[str, dict[str, str] | None]]) -> list[dict[str, JSON]]:
+    """One function schema per tool name, sorted by name. See `tools_of`."""
+    seen: dict[str, list[dict[str, str]]] = {}
+    for name, types in calls:
+        known = seen.setdefault(name, [])
+        if types is not None:
+            known.append(types)
     return [
         {"type": "function", "function": {"name": name, "parameters": _parameters(seen[name])}}
         for name in sorted(seen)
     ]
 
 
-def _parameters(values: list[dict[str, JSON]]) -> dict[str, JSON]:
+def _parameters(calls: list[dict[str, str]]) -> dict[str, JSON]:
     types: dict[str, set[str]] = {}
-    for value in values:
-        for key, item in value.items():
-            types.setdefault(key, set()).add(_type(item))
+    for one in calls:
+        for key, kind in one.items():
+            types.setdefault(key, set()).add(kind)
     properties = {key: {"type": _one_or_more(types[key])} for key in sorted(types)}
-    required = [key for key in sorted(types) if all(key in value for value in values)]
+    required = [key for key in sorted(types) if all(key in one for one in calls)]
     return {"type": "object", "properties": properties, "required": required}
-
-
-def _type(value: JSON) -> str:
-    return next((name for kind, name in _TYPES if isinstance(value, kind)), "null")
 
 
 def _one_or_more(types: set[str]) -> str | list[str]:

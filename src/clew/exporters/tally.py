@@ -9,6 +9,7 @@ message stands for (one that wrote a summary, say) count in the sums.
 from __future__ import annotations
 
 import math
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from clew.model import Message, Usage
@@ -44,7 +45,7 @@ class Tally:
         """The sum over all calls; `None` when no call was metered."""
         if not self._calls:
             return None
-        return sum(int(getattr(usage, field)) for usage in self._calls)
+        return int(sum(map(attrgetter(field), self._calls)))
 
     @property
     def cost(self) -> float | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -20,20 +20,20 @@ from clew.exporters.base import Row, Segment, iso
 from clew.exporters.calls import Call, complexity, latency_ms, placed, tier
 from clew.exporters.outcome import OUTCOMES, Rule, judge, sampled
 from clew.exporters.pairing import Paired, Pairs, merged, pair
-from clew.exporters.schemas import arguments, tools_of
+from clew.exporters.schemas import tools_of
 from clew.exporters.tally import Tally
 from clew.model import (
     JSON,
     File,
     Image,
     Message,
+    Part,
     Position,
     SessionInfo,
     Text,
     Thinking,
     ToolCall,
     ToolResult,
-    Unknown,
     Usage,
 )
 
@@ -132,11 +132,7 @@ def _row(
         failed_last=last_failed > max(times, default=0),
         rules=known.rules,
     )
-    models = [_model(message) for message in history if sampled(message) and _model(message)]
-    models = [call.model for call in calls if call.model and call.error is None] or models
-    providers = [message.usage.provider for message in history if message.usage]
-    providers += [call.provider for call in calls if call.provider]
-    tools, source = tools_of((one.call for one in pairs.calls), known.tools)
+    tools, source = tools_of(((one.call.name, one.given) for one in pairs.calls), known.tools)
     return {
         "schema": SCHEMA,
         "session_id": session.id,
@@ -158,8 +154,10 @@ def _row(
         "outcome_source": end.source,
         "tier": tier(calls),
         "complexity_score": complexity(calls),
-        "model_used": models[-1] if models else None,
-        "provider_used": next((name for name in reversed(providers) if name), None),
+        "model_used": _first(call.model for call in reversed(calls) if call.error is None)
+        or _first(_model(message) for message in reversed(history) if sampled(message)),
+        "provider_used": _first(call.provider for call in reversed(calls))
+        or _first(message.usage.provider for message in reversed(history) if message.usage),
         "tokens_in": tally.total("input"),
         "tokens_out": tally.total("output"),
         "tokens_cache_read": tally.total("cache_read"),
@@ -186,6 +184,10 @@ def _joined(segments: Sequence[Segment]) -> tuple[list[Message], list[int]]:
             history.append(Message("user", (Text(made.summary),), summary=True))
         history += merged(segment.messages)
     return history, starts
+
+
+def _first(names: Iterable[str | None]) -> str | None:
+    return next((name for name in names if name), None)
 
 
 def _model(message: Message) -> str | None:
@@ -220,28 +222,29 @@ class _Writer:
     def messages(self) -> tuple[list[Row], list[int]]:
         """The messages, and the index at which each segment begins among them."""
         firsts: list[int] = []
-        for index, message in enumerate(self._history):
-            while len(firsts) < len(self._starts) and self._starts[len(firsts)] <= index:
-                self._segment = len(firsts)
-                firsts.append(len(self._out))
-                self._unfit = None
-            if message.role == "assistant":
-                self._assistant(index, message)
-            else:
-                self._other(message)
-        firsts += [len(self._out)] * (len(self._starts) - len(firsts))
+        ends = [*self._starts[1:], len(self._history)]
+        for number, (start, end) in enumerate(zip(self._starts, ends, strict=False)):
+            self._segment, self._unfit = number, None
+            firsts.append(len(self._out))
+            for index in range(start, end):
+                message = self._history[index]
+                if message.role == "assistant":
+                    self._assistant(index, message)
+                else:
+                    self._other(message)
         return self._out, firsts
 
     def _begin(self, role: str, message: Message | None, content: JSON) -> Row:
         row: Row = {"id": f"m{len(self._out) + 1}", "role": role, "content": content}
         if message is not None:
-            row["at"] = [str(position) for position in message.at]
+            row["at"] = list(map(str, message.at))
             row["time"] = iso(message.time_ms)
             if message.meta:
                 row["meta"] = True
             if message.summary:
                 row["kind"] = "compaction"
-        row |= {"segment": self._segment, "sampled": False, "train": False}
+        row["segment"] = self._segment
+        row["sampled"] = row["train"] = False
         self._out.append(row)
         return row
 
@@ -253,48 +256,50 @@ class _Writer:
             self._begin(role, message, _content(parts))
 
     def _assistant(self, index: int, message: Message) -> None:
-        calls = self._pairs.by_message.get(index, [])
-        row = self._begin("assistant", message, message.text)
-        row["sampled"] = sampled(message)
-        reason = self._why_not(index, message, calls)
-        row["train"] = row["sampled"] and reason is None
-        if row["sampled"] and reason is not None:
-            row["train_rule"] = reason
-        _reasoning(row, message)
-        attached = [
-            _part(part) for part in message.parts if isinstance(part, Image | File | Unknown)
-        ]
+        calls = self._pairs.by_message.get(index, ())
+        words, thinking, attached = _told_apart(message.parts)
+        row = self._begin("assistant", message, "\n".join(words))
+        said, end = sampled(message), self._end(message)
+        if said:
+            reason = self._why_not(index, message, calls, end)
+            row["sampled"], row["train"] = True, reason is None
+            if reason is not None:
+                row["train_rule"] = reason
+        if thinking:
+            _reasoning(row, thinking)
         if attached:
             row["parts"] = attached
         if calls:
             row["tool_calls"] = [_call(one) for one in calls]
-        if row["sampled"]:
-            row["telemetry"] = self._telemetry(index, message)
+        if said:
+            row["telemetry"] = self._telemetry(index, message, end)
         for one in calls:
             self._result(one)
 
-    def _why_not(self, index: int, message: Message, calls: list[Paired]) -> str | None:
+    def _why_not(
+        self, index: int, message: Message, calls: Sequence[Paired], end: str | None
+    ) -> str | None:
         if self._unfit is not None:
             return self._unfit
         if index < self._waiting_until:
             return "before-late-result"
-        if any(arguments(one.call) is None for one in calls):
+        if any(one.given is None for one in calls):
             return "invalid-arguments"
-        if self._end(message) in CUT_SHORT:
+        if end in CUT_SHORT:
             return "cut-short"
         return None if message.parts else "empty"
 
     def _result(self, one: Paired) -> None:
         row = self._begin("tool", None, LOST)
-        row |= {"tool_call_id": one.id, "name": one.call.name, "is_error": False}
+        row["tool_call_id"], row["name"], row["is_error"] = one.id, one.call.name, False
         if one.result is None:
-            row |= {"status": "lost"}
+            row["status"] = "lost"
             self._unfit = "after-lost-result"
             return
         source = self._history[one.answered]
-        row["content"] = _content(list(one.result.parts))
+        row["content"] = _content(one.result.parts)
         row["is_error"] = one.result.is_error
-        row["at"] = [str(position) for position in source.at]
+        row["at"] = list(map(str, source.at))
         row["time"] = iso(source.time_ms)
         if one.result.synthetic:
             row["status"] = "synthetic"
@@ -304,12 +309,12 @@ class _Writer:
 
     def _end(self, message: Message) -> str | None:
         """Why the model stopped; pieces of a message tell it last."""
-        if not self._ends:
-            return None
-        told = [self._ends[place] for place in message.at if place in self._ends]
-        return told[-1] if told else None
+        for place in reversed(message.at):
+            if place in self._ends:
+                return self._ends[place]
+        return None
 
-    def _telemetry(self, index: int, message: Message) -> Row:
+    def _telemetry(self, index: int, message: Message, end: str | None) -> Row:
         usage = self._tally.by_message.get(index)
         call = self._calls.get(index, _UNKNOWN)
         own = message.usage
@@ -323,7 +328,7 @@ class _Writer:
             "tokens_out": usage.output if usage else None,
             "cached": usage.cache_read if usage else None,
             "latency_ms": call.latency_ms,
-            "finish_reason": self._end(message),
+            "finish_reason": end,
             "error": call.error,
         }
 
@@ -331,8 +336,22 @@ class _Writer:
 _UNKNOWN = Call()
 
 
-def _reasoning(row: Row, message: Message) -> None:
-    thinking = [part for part in message.parts if isinstance(part, Thinking)]
+def _told_apart(parts: Sequence[Part]) -> tuple[list[str], list[Thinking], list[Row]]:
+    """The words of an answer, its reasoning, and what is attached. Its calls are paired."""
+    words: list[str] = []
+    thinking: list[Thinking] = []
+    attached: list[Row] = []
+    for part in parts:
+        if isinstance(part, Text):
+            words.append(part.text)
+        elif isinstance(part, Thinking):
+            thinking.append(part)
+        elif not isinstance(part, ToolCall | ToolResult):
+            attached.append(_part(part))
+    return words, thinking, attached
+
+
+def _reasoning(row: Row, thinking: Sequence[Thinking]) -> None:
     text = "\n".join(part.text for part in thinking if part.text)
     if text:
         row["reasoning_content"] = text
@@ -352,8 +371,9 @@ def _call(one: Paired) -> Row:
 
 def _content(parts: Sequence[JSON]) -> str | list[Row]:
     """A string when there are only words; otherwise the parts in their order."""
-    if all(isinstance(part, Text) for part in parts):
-        return "\n".join(part.text for part in parts)
+    words = [part.text for part in parts if isinstance(part, Text)]
+    if len(words) == len(parts):
+        return "\n".join(words)
     return [_part(part) for part in parts if not isinstance(part, ToolCall | Thinking)]
 
 
@@ -427,5 +447,5 @@ def _notes(pairs: Pairs) -> dict[str, int]:
         "orphan_results": pairs.orphans,
         "duplicate_results": pairs.duplicates,
         "renamed_calls": pairs.renamed,
-        "invalid_arguments": sum(arguments(one.call) is None for one in pairs.calls),
+        "invalid_arguments": sum(one.given is None for one in pairs.calls),
     }

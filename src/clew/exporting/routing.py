@@ -123,7 +123,7 @@ def of_entries(entries: Sequence[Entry]) -> list[Call]:
     """What Lynkr's router told of each call: beside the answer, or in a row of its own that names
     the answer's (`answered_by`) where it came later, or where no answer was kept.
     """
-    if all(entry.format != LYNKR for entry in entries):
+    if LYNKR not in {entry.format for entry in entries}:
         return []
     answers: dict[JSON, Position] = {}
     told: dict[JSON, Call] = {}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _END = re.compile(rb'"(?:stop_reason|finish_reason|stopReason|finishReason)"\s*:\s*"(\w{1,40})"')
 """In the text of a message a quote stands behind a backslash, so this is a field of its own."""
+_MESSAGE: Final = Kind.MESSAGE
+"""To look up a member of an enum takes longer than to compare with it, and entries are many."""
 
 
 def rows_of(ledger: Ledger, session: Session) -> Row:
@@ -50,7 +52,8 @@ def row_at(tx: Tx, key: int, place: Place | None, known: Known = NOTHING) -> Row
     pieces = path(tx, place)
     entries = reading.entries_of(tx, pieces)
     head = entries[-1].position if entries else None
-    info = msgspec.structs.replace(reading.info(tx, key, _settings(entries)), head=head)
+    settings = _settings(_beside_messages(entries))
+    info = msgspec.structs.replace(reading.info(tx, key, settings), head=head)
     return row_of(tx, info, key, pieces, entries, known)
 
 
@@ -63,26 +66,34 @@ def row_of(
     known: Known = NOTHING,
 ) -> Row:
     """The row of a session as these entries of a path (`pieces`) tell it."""
-    messages, beside = _metered(entries, reading.messages_of(entries))
+    records = _beside_messages(entries)
+    messages, beside = _metered(entries, records, reading.messages_of(entries))
     spans = routing.spans_of(tx, key)
     known = msgspec.structs.replace(
         known,
         calls=[*routing.of_spans(tx, key, pieces, spans), *routing.of_entries(entries)],
-        tools=[*_tools_in(info.config), *_recorded(entries), *routing.tools_of(tx, key, spans)],
+        tools=[*_tools_in(info.config), *_recorded(records), *routing.tools_of(tx, key, spans)],
         ends=_ends(entries),
     )
-    cut = segments(messages, _cuts(entries, messages))
+    cut = segments(messages, _cuts(entries, records, messages))
     return trajectory(info, cut, beside, known)
 
 
 # --- what the entries say beside the messages ----------------------------------------------
 
 
-def _metered(entries: list[Entry], messages: list[Message]) -> tuple[list[Message], list[Usage]]:
+def _beside_messages(entries: list[Entry]) -> list[Entry]:
+    """The few records, often none, that are no messages."""
+    return [entry for entry in entries if entry.kind is not _MESSAGE]
+
+
+def _metered(
+    entries: list[Entry], records: list[Entry], messages: list[Message]
+) -> tuple[list[Message], list[Usage]]:
     """Some agents meter a call in a record of its own, behind what the model said: its usage
     goes to the message that ended the call. Gives the calls that ended with none beside.
     """
-    if all(entry.kind is Kind.MESSAGE or "usage" not in entry.meta for entry in entries):
+    if all("usage" not in record.meta for record in records):
         return messages, []
     order = {entry.position: number for number, entry in enumerate(entries)}
     metered, beside = list(messages), list[Usage]()
@@ -108,16 +119,18 @@ def _metered(entries: list[Entry], messages: list[Message]) -> tuple[list[Messag
 
 def _usage_of(entry: Entry) -> Usage | None:
     """What a call used, as a record tells it that is no message."""
-    told = entry.meta.get("usage") if entry.kind is not Kind.MESSAGE else None
+    told = entry.meta.get("usage") if entry.kind is not _MESSAGE else None
     try:
         return msgspec.convert(told, Usage) if isinstance(told, dict) else None
     except msgspec.ValidationError:
         return None  # somebody's own meta under that name
 
 
-def _cuts(entries: list[Entry], messages: list[Message]) -> list[tuple[int, Compaction]]:
+def _cuts(
+    entries: list[Entry], records: list[Entry], messages: list[Message]
+) -> list[tuple[int, Compaction]]:
     """Each compaction on the path with the index of the first message behind it."""
-    if all(entry.kind is not Kind.COMPACTION for entry in entries):
+    if all(record.kind is not Kind.COMPACTION for record in records):
         return []
     order = {entry.position: number for number, entry in enumerate(entries)}
     begins = [order[message.at[0]] for message in messages]
@@ -140,11 +153,11 @@ def _ends(entries: list[Entry]) -> dict[Position, str]:
     return found
 
 
-def _settings(entries: list[Entry]) -> dict[str, JSON]:
+def _settings(records: list[Entry]) -> dict[str, JSON]:
     """The settings in force at the end of a path."""
-    for entry in reversed(entries):
-        if entry.kind is Kind.CONFIG:
-            return dict(entry.data["config"]) if entry.body is not None else {}
+    for record in reversed(records):
+        if record.kind is Kind.CONFIG:
+            return dict(record.data["config"]) if record.body is not None else {}
     return {}
 
 
@@ -155,15 +168,13 @@ _WITHIN: Final = ("agent", "body", "params", "request")
 """A record may have its definitions one level down."""
 
 
-def _recorded(entries: list[Entry]) -> list[JSON]:
+def _recorded(records: list[Entry]) -> list[JSON]:
     """The definitions in records that are no messages: of a request, of a whole conversation."""
     found: list[JSON] = []
-    for entry in entries:
-        body = entry.body
-        if entry.kind is Kind.MESSAGE or body is None:
-            continue
-        if any(name.encode() in body for name in _HOLDERS):
-            found += _tools_in(entry.data)
+    for record in records:
+        body = record.body
+        if body is not None and any(name.encode() in body for name in _HOLDERS):
+            found += _tools_in(record.data)
     return found
 
 

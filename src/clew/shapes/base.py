@@ -115,7 +115,12 @@ def number(source: JSON, *keys: str) -> int:
         if not isinstance(source, dict):
             return 0
         source = source.get(key)
-    return source if isinstance(source, int) and source > 0 else 0
+    return count(source)
+
+
+def count(value: JSON) -> int:
+    """A token count; 0 for what is none."""
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def openai_usage(raw: JSON, *, key: str | None, model: str | None) -> Usage | None:
