@@ -39,7 +39,8 @@ def test_a_good_row_has_no_problem(name: str) -> None:
 
 
 def test_every_format_with_rules_has_a_good_row() -> None:
-    assert set(GOOD) == {name for name, one in formats.FORMATS.items() if one.check}
+    lines = {name for name, one in formats.FORMATS.items() if one.check and not one.table}
+    assert set(GOOD) == lines
 
 
 _MANY = [{"type": "function", "function": {"name": f"t{i}"}} for i in range(128)]
