@@ -362,7 +362,7 @@ KEYS: dict[str, tuple[str, Make]] = {
     "django": ("SECRET_KEY = 'django-insecure-{}'", t("{l50}")),
     "rails": ("RAILS_MASTER_KEY={}", t("{h32}")),
     "rails-base": ("secret_key_base: {}", t("{h128}")),
-    "npmrc": ("//registry.npmjs.org/:_authToken={}", t("{uuid}")),
+    "npmrc": ("//registry.test/:_authToken={}", t("{uuid}")),
     "docker-auth": ('{{"auths": {{"r.test": {{"auth": "{}"}}}}}}', t("{b40}")),
     "netrc": ("machine api.test login bob password {}", t("{a14}")),
     "pgpass": ("db.test:5432:shop:bob:{}", t("{a16}")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 _NAMES = """
 abstractapi abuseipdb accuweather ahrefs ai21 aikido airbrake airtable aiven alchemy
 algolia alpaca alphavantage amplitude anthropic anypoint apify appcenter appsflyer
-artifactory assemblyai atlassian auth0 authress autodesk avaza bannerbear billplz
+assemblyai atlassian auth0 authress autodesk avaza bannerbear billplz
 bitbucket bitfinex bitly bitrise blynk braintree brevo browserstack bugsnag buildkite
 cartesia censys checkmarx circleci clarifai clearbit clickup clockify closecrm cloudant
 cloudflare cloudinary cloudsmith codacy codeclimate codecov cohere coinbase
