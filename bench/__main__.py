@@ -33,6 +33,7 @@ BENCHES = (
     "live",
     "otlp",
     "page",
+    "redacting",
     "exporting",
 )
 PROGRAMS = ("token_error",)

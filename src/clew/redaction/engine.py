@@ -41,6 +41,8 @@ Detector = Callable[[str], Iterable[tuple[int, int, str]]]
 """A finder of one's own: from a text to `(start, end, type)`, in characters. It must find the same
 in the same text each time."""
 
+Look = Callable[[Run], Iterable[int]]
+
 ROUNDS_MAX = 20
 """Replacing may bring something new to light; it never takes more than a few rounds."""
 SPREAD_BYTES_MAX = 512
@@ -176,8 +178,10 @@ class Redactor:
         """
         learned = -1
         while learned != self.learned:
+            # What the rules find is gone after the first time; what they taught may be elsewhere.
+            again = learned >= 0 and not self._mild
             learned = self.learned
-            touched = self._touched(value)
+            touched = self._touched(value, self._look_again if again else self._look)
             if touched is None or touched:
                 value = self._replacing.walk(value, touched)
         for rule, count in self._warned.items():
@@ -251,13 +255,18 @@ class Redactor:
         data = _encoded(text)
         return bool(self._acting(self._finder.find(data) + self._literals.find(data)))
 
-    def _touched(self, value: JSON) -> frozenset[int] | None:
+    def _touched(self, value: JSON, look: Look | None = None) -> frozenset[int] | None:
         """See `Collector.touched`."""
         if self._keys_with != self.learned:
             self._keys.known.clear()
             self._keys_with = self.learned
         self._warned.clear()
-        return Collector(self._look, self._keys).touched(value)
+        return Collector(look or self._look, self._keys).touched(value)
+
+    def _look_again(self, run: Run) -> Iterable[int]:
+        """The texts that hold a known value."""
+        data, starts = run.encoded()
+        return {bisect_right(starts, one.start) - 1 for one in self._literals.find(data)}
 
     def _look(self, run: Run) -> Iterable[int]:
         """The texts in which something is to be replaced."""

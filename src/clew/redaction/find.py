@@ -2,8 +2,8 @@
 
 The gate proposes places and rules (`clew.redaction.gate`). Each is tried on a window of bounded
 size, so a proposal costs a constant. What a match is longer than its window is read once for
-each rule, whatever number of matches end in it. Every proposal is tried, also within what
-another rule found: it may reach further.
+each rule, whatever number of matches end in it. A rule is not tried within what it found itself,
+but within what another one found: it may reach further.
 """
 
 from __future__ import annotations
@@ -86,15 +86,19 @@ class Finder:
             return []
         out: list[tuple[int, int, Found]] = []
         runs: dict[int, tuple[int, int]] = {}
+        ends: dict[int, int] = {}
         for group, begin, end in self.gate.windows(data) if windows is None else windows:
             search, rules = self.gate.pattern(group).search, self._at[group]
             place = search(data, begin, end)
             while place is not None:
                 at = place.start()
                 for ready in rules.get(data[at], ()):
+                    if at < ends.get(ready.number, 0):
+                        continue
                     found = self._try(ready, data, at, runs)
                     if found is not None:
                         out.append((at, ready.number, found))
+                        ends[ready.number] = found.end
                 place = search(data, at + 1, end)
         out.sort(key=_by_place)
         return [found for _, _, found in out]
@@ -136,6 +140,7 @@ def finder(rules: tuple[Rule, ...], hyperscan: bool | None = None) -> Finder:
     return Finder(rules, hyperscan=hyperscan)
 
 
+KEY_BYTES_MAX = 256
 _NO_NAME = compiled(rb"[\"\\\x00-\x1f\x7f]")
 """A key with such a character is a sentence or a document, and no name of a value."""
 
@@ -143,6 +148,8 @@ _NO_NAME = compiled(rb"[\"\\\x00-\x1f\x7f]")
 @lru_cache(maxsize=8192)
 def telling(key: bytes) -> Strength:
     """What a key says about the value below it; the name of a placeholder says nothing."""
+    if len(key) > KEY_BYTES_MAX:
+        return Strength.NONE
     for start, end in reversed(markers(key)):
         key = key[:start] + key[end:]
     strength = judge.strength(key)

@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 _GAP = rb"(?:[ \t\r\n]|\\+(?:[nrt]|u000[9aAdD]))*"
 _LETTER = rb"\\u(?:00[2-6]|007[0-9a-eA-E]|00[89a-fA-F]|0[1-9a-fA-F]|[1-9a-fA-F])"
 """A character written by its number that JSON need not write so."""
-_REST = compiled(rb"[^\"\\]*(\\*\")(" + _GAP + rb":)?")
+_REST = compiled(rb"[^\"\\]{0,320}(\\{0,256}\")(" + _GAP + rb":)?")
 """From within a key or a name to its end: the quote, and the colon behind a key."""
 _BEFORE_NAME = compiled(rb"\"(?:name|key|Name|Key|NAME|KEY)\\*\"" + _GAP + b":" + _GAP + rb"\\*$")
 _BEFORE_BYTES = 64
+_NAME_BYTES = 512
+"""A longer key or name says nothing (`clew.redaction.find.KEY_BYTES_MAX`), placeholders aside."""
 EVERYTHING = 1 << 60
 """The whole string matters."""
 LITERAL_BYTES = 1024
@@ -162,7 +164,7 @@ def telling_at(line: bytes, place: int) -> int | None:
     if rest is None:
         return None
     if rest.start(2) < 0:
-        begin = line.rfind(b'"', 0, place)
+        begin = line.rfind(b'"', max(0, place - _NAME_BYTES), place)
         before = line[max(0, begin - _BEFORE_BYTES) : max(0, begin)]
         if _BEFORE_NAME.search(before.rstrip(b"\\")) is None:
             return None
@@ -201,26 +203,25 @@ class Lines:
                 places.inside[end] = EVERYTHING  # in a document in a string
             elif self._under(line, end):
                 return True
+        return self._found(line, places.inside)
+
+    def _found(self, line: bytes, inside: dict[int, int]) -> bool:
         done, span = -1, None
-        for place, window in sorted(places.inside.items()):
-            if place + window < done:
+        for place, window in sorted(inside.items()):
+            if place + window < done or (done >= 0 and span and done >= span[1] - 1 > place):
                 continue
             if span is None or place >= span[1] - 1:
                 span = string_at(line, place)
-            if span is not None:
-                done = min(span[1] - 1, place + window + AROUND_BYTES)
-                if self._at(line, place, done, span):
-                    return True
-                if window == EVERYTHING and self._is_name(line, span):
-                    return True
+            if span is None:
+                continue
+            end = min(span[1] - 1, place + window + AROUND_BYTES)
+            cut = _cut(line, place, end, span)
+            done = span[1] - 1 if cut is None else end
+            if self._plain(cut) if cut is not None else self._within(line[slice(*span)]):
+                return True
+            if window == EVERYTHING and self._is_name(line, span):
+                return True
         return False
-
-    def _at(self, line: bytes, place: int, end: int, span: Span) -> bool:
-        """Is there anything around a byte of a string, up to `end`?"""
-        long = span[1] - span[0] > 2 * AROUND_BYTES + LITERAL_BYTES
-        if long and line[span[0] + 1] not in _OPENERS and (cut := _cut(line, place, end, span)):
-            return self._plain(cut)
-        return self._within(line[slice(*span)])
 
     def _is_name(self, line: bytes, span: Span) -> bool:
         """Is this string, as far as it can be told, a key or name that makes a value secret?"""
@@ -262,7 +263,11 @@ class Lines:
 
 
 def _cut(line: bytes, place: int, end: int, span: Span) -> str | None:
-    """A part of a string, decoded; `None` where no good place to cut it is near."""
+    """A part of a string, decoded; `None` for one that is short, may be a document, or has no good
+    place to cut it.
+    """
+    if span[1] - span[0] <= 2 * AROUND_BYTES + LITERAL_BYTES or line[span[0] + 1] in _OPENERS:
+        return None
     begin = max(span[0] + 1, place - AROUND_BYTES)
     begin = max(span[0] + 1, begin - 5 * line.count(b"\\", begin, place))
     end = min(span[1] - 1, end + 5 * line.count(b"\\", place, end))
