@@ -45,6 +45,8 @@ T = TypeVar("T")
 log = logging.getLogger("clew.db")
 
 CACHE_KIB = 16_384
+READER_CACHE_KIB = 4_096
+"""Readers mostly go through what they read once; the system keeps the file's pages, too."""
 BACKUP_PAGES = 1024
 """So many at once, before the next thread may run."""
 HEADER_BYTES = 100
@@ -169,7 +171,8 @@ class SQLite:
             flags = apsw.SQLITE_OPEN_READONLY
         connection = apsw.Connection(self._file, flags=flags, vfs=self._vfs, statementcachesize=256)
         connection.set_busy_timeout(0 if writer else 5_000)
-        pragmas = [f"cache_size=-{CACHE_KIB}", "foreign_keys=on", "temp_store=memory"]
+        cache = CACHE_KIB if writer else READER_CACHE_KIB
+        pragmas = [f"cache_size=-{cache}", "foreign_keys=on", "temp_store=memory"]
         if writer and self.writable:
             level = "full" if self.settings.durability == "full" else "normal"
             pragmas += [f"synchronous={level}", "secure_delete=on", "wal_autocheckpoint=0"]
