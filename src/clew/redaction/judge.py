@@ -75,10 +75,23 @@ _STRONG_PAIRS = frozenset(
         "ssh_pass root_pass admin_pass mysql_pass redis_pass pg_pass postgres_pass mongo_pass "
         "ftp_pass login_pass auth_pass proxy_pass http_pass ldap_pass wifi_pass store_pass "
         "key_pass app_pass api_pass rabbitmq_pass vault_pass preshared_key server_key sdk_key "
-        "customer_key write_key record_key environment_key integration_key webhook_key ingest_key "
-        "instrumentation_key mot_de"
+        "customer_key consumer_key write_key record_key environment_key integration_key "
+        "webhook_key ingest_key instrumentation_key mot_de"
     )
 )
+_STRONG_ENDS = (
+    "password",
+    "passwd",
+    "passphrase",
+    "apikey",
+    "secretkey",
+    "accesskey",
+    "privatekey",
+    "authtoken",
+    "accesstoken",
+    "secret",
+)
+"""`dbpassword`, `clientsecret`: words that are written as one."""
 # Not `signature`: that of a thinking block has to stay as it is, byte for byte.
 _WEAK = _set("token auth authorization jwt pat cookie sessionid bearer pass")
 _NOT = _set(
@@ -97,6 +110,8 @@ def strength(key: bytes) -> Strength:
     if not words or words[-1] in _NOT:
         return Strength.NONE
     if not _STRONG.isdisjoint(words) or not _STRONG_PAIRS.isdisjoint(pairwise(words)):
+        return Strength.STRONG
+    if any(word.endswith(_STRONG_ENDS) for word in words):
         return Strength.STRONG
     if not _WEAK.isdisjoint(words):
         return Strength.WEAK
@@ -182,11 +197,16 @@ def _wrapped(value: bytes) -> bool:
     return len(lines) <= LINES_MAX and looks_issued(b"".join(line.strip() for line in lines))
 
 
+def _named(value: bytes) -> bool:
+    """A name of code, such as `user_token_2`, no part of which is random."""
+    return _NAME.fullmatch(value) is not None and not random_part(value)
+
+
 def plausible_quoted(value: bytes, key: Strength) -> bool:
     """Is a quoted literal in running text a secret?"""
     if not plausible_leaf(value, key):
         return False
-    if key is Strength.WEAK and _NAME.fullmatch(value) and not random_part(value):
+    if key is Strength.WEAK and _named(value):
         return False
     return (
         key is Strength.WEAK
@@ -202,13 +222,13 @@ def plausible_bare(value: bytes, key: Strength, *, environment: bool) -> bool:
     `environment` says that it stands as in a `.env` file (`DB_PASSWORD=…`).
     """
     if key is Strength.WEAK:
-        return _random(value) and not _DOTTED.fullmatch(value) and not _NAME.fullmatch(value)
+        return _random(value) and not _DOTTED.fullmatch(value) and not _named(value)
     least = STRONG_BYTES_MIN if environment else BARE_BYTES_MIN
     if len(value) < least or not plausible_leaf(value, key):
         return False
     if _IDENTIFIER.fullmatch(value):
         return jumbled(value) or (environment and _mixed(value))
-    if not environment and _NAME.fullmatch(value):
+    if not environment and _named(value):
         return False
     return not _DIGIT.isdisjoint(value) and not _LETTER.isdisjoint(value)
 
@@ -327,6 +347,7 @@ _NAME = compiled(
 """Snake case, `ES256K`, hexadecimal numbers, versions and times, numbers with a unit."""
 
 
+@lru_cache(maxsize=512)
 def _unspeakable(value: bytes) -> bool:
     """Does it change kind all the time, or do too few of its letters make words?
 
