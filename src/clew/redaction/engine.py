@@ -29,7 +29,7 @@ from clew.redaction.judge import Strength, worth_spreading
 from clew.redaction.literals import USER_CHARACTERS_MIN, Literals
 from clew.redaction.policy import Action, Policy, strictest
 from clew.redaction.pseudonyms import MARKER, Pseudonyms, escaped, markers
-from clew.redaction.raw import LITERAL_BYTES, Lines, Places, RawGate, RawLiterals, raw_gate
+from clew.redaction.raw import LITERAL_BYTES, Lines, Places, RawGate, RawLiterals, raw_gate, spelled
 from clew.redaction.report import Finding, Report
 from clew.redaction.rules import ENGINE_RULES, RULES, SECRET, TYPES, USER, Rule, ruleset
 from clew.redaction.walk import Walker
@@ -122,6 +122,8 @@ class Redactor:
         self._keys = Keys(self._secret)
         self._keys_with = 0
         self._warned: Counter[str] = Counter()
+        # What the rules find in a text depends on nothing else: the walk need not ask again.
+        self._ruled: dict[bytes, list[Found]] = {}
         self._table = table
         self._raw: RawGate | None = None
         self._lines = Lines(self._finds, self._plain, self._secret)
@@ -176,11 +178,13 @@ class Redactor:
         Raises `RedactionFailed` when replacing does not come to an end and `Invalid` for a
         value that is nested too deep to be searched.
         """
-        learned = -1
+        learned, forms = -1, 0
         while learned != self.learned:
             # What the rules find is gone after the first time; what they taught may be elsewhere.
             again = learned >= 0 and not self._mild
-            learned = self.learned
+            if again and not self._holds(value, forms):
+                break
+            learned, forms = self.learned, self._literals.forms
             touched = self._touched(value, self._look_again if again else self._look)
             if touched is None or touched:
                 value = self._replacing.walk(value, touched)
@@ -234,7 +238,7 @@ class Redactor:
         say? Much quicker than `suspects`; False means that what was learned is not in it.
         """
         places = Places()
-        return not self._mentions(line, places) or bool(places.inside)
+        return not self._mentions(line, places) or bool(places.inside) or spelled(line)
 
     def _mentions(self, line: bytes, places: Places) -> bool:
         """Add where known values may stand; False when that cannot be said."""
@@ -244,6 +248,15 @@ class Redactor:
         for place in self._in_lines.places(line):
             places.inside.setdefault(place, LITERAL_BYTES)
         return not self._in_lines.anywhere
+
+    def _holds(self, value: JSON, since: int) -> bool:
+        """May it hold a value that was learned after there were so many forms?"""
+        try:
+            line = msgspec.json.encode(value)
+        except (UnicodeEncodeError, OverflowError, msgspec.MsgspecError):
+            return True
+        new = self._literals.within_json(since)
+        return new.anywhere or spelled(line) or next(new.places(line), None) is not None
 
     def _finds(self, text: str, key: str) -> bool:
         if key and (whole := leaf(_encoded(text), _encoded(key))) and self._acting([whole]):
@@ -261,6 +274,7 @@ class Redactor:
             self._keys.known.clear()
             self._keys_with = self.learned
         self._warned.clear()
+        self._ruled.clear()
         return Collector(look or self._look, self._keys).touched(value)
 
     def _look_again(self, run: Run) -> Iterable[int]:
@@ -280,7 +294,9 @@ class Redactor:
         )
         for number, windows in self._finder.gate.touched(data, starts).items():
             text = data[starts[number] : starts[number + 1] - 1]
-            if self._acting(self._finder.find(text, windows)):
+            ruled = self._finder.find(text, windows)
+            if self._acting(ruled):
+                self._ruled[text] = ruled
                 found.add(number)
         for number, key in run.telling:
             whole = leaf(_encoded(run.texts[number]), _encoded(key))
@@ -344,7 +360,8 @@ class Redactor:
 
     def _find(self, data: bytes, key: str, ours: list[tuple[int, int]]) -> list[Found]:
         """What is to be replaced in a text."""
-        found = self._finder.find(data) + self._literals.find(data)
+        ruled = self._ruled.get(data)
+        found = (self._finder.find(data) if ruled is None else ruled) + self._literals.find(data)
         if key and (whole := leaf(data, _encoded(key))):
             found.append(whole)
         if self._extra:

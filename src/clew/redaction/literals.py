@@ -10,6 +10,7 @@ import base64
 import json
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -89,10 +90,16 @@ class Literals:
         """The values that were not there from the beginning."""
         return frozenset(self._table.values - self._given)
 
-    def within_json(self) -> RawLiterals:
-        """The same values, for bytes of JSON."""
-        forms = ((form, type_ in _WORDS) for form, (_, _, type_) in self._table.forms.items())
-        return RawLiterals(frozenset(forms), hyperscan=self._hyperscan)
+    @property
+    def forms(self) -> int:
+        """How many forms are searched."""
+        return len(self._table.forms)
+
+    def within_json(self, since: int = 0) -> RawLiterals:
+        """The same values, for bytes of JSON; or those whose forms came after so many."""
+        items = islice(self._table.forms.items(), since, None)
+        forms = frozenset((form, type_ in _WORDS) for form, (_, _, type_) in items)
+        return RawLiterals(forms, hyperscan=self._hyperscan)
 
     def add_found(self, value: str, type_: str) -> None:
         """A value that a rule found; from now on it is replaced everywhere."""

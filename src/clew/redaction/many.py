@@ -47,7 +47,9 @@ class Many:
         self._hyperscan = HYPERSCAN is not None if hyperscan is None else hyperscan
         self._tiers: list[Searched] = []
         self._young: list[bytes] = []
-        if texts:
+        if len(texts) <= YOUNG_MAX:
+            self._young = list(texts)
+        else:
             self._tiers = [self._compiled(list(texts))]
 
     def copy(self) -> Many:

@@ -115,6 +115,14 @@ def _letter(letter: str) -> bytes:
     return letter.encode() if letter.isascii() else f"(?:{'|'.join(cases)})".encode()
 
 
+_SPELLED = compiled(_LETTER)
+
+
+def spelled(line: bytes) -> bool:
+    """Is there a character written by its number that JSON need not write so?"""
+    return _SPELLED.search(line) is not None
+
+
 class RawLiterals:
     """Exact values, for bytes of JSON: of each form the part that is written as it is."""
 
