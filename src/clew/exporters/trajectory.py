@@ -126,10 +126,12 @@ def _row(
     calls.sort(key=lambda call: call.started_ms)
     times = [message.time_ms for message in history if message.time_ms > 0]
     last_failed = calls[-1].started_ms if calls and calls[-1].error is not None else 0
+    # A call may begin in the millisecond in which it was asked for.
+    newest, answered = max(times, default=0), not history or sampled(history[-1])
     end = judge(
         history,
         pairs,
-        failed_last=last_failed > max(times, default=0),
+        failed_last=last_failed > newest or (0 < last_failed == newest and not answered),
         rules=known.rules,
     )
     tools, source = tools_of(((one.call.name, one.given) for one in pairs.calls), known.tools)
