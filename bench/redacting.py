@@ -22,6 +22,8 @@ TITLE = "redacting"
 KEY = b"a key for a bench, not a secret"
 ROWS = 24
 MESSAGES = 40
+SECRET_EVERY = 6
+"""Of so many sessions one shows a new secret."""
 LOOKALIKES = 0.01
 FEW = 40
 """Strings that the usual way is measured on; it takes seconds for a megabyte."""
@@ -61,7 +63,9 @@ def rows() -> list[dict[str, Any]]:
         for number in range(MESSAGES):
             shown = code(rng, rng.randint(10, 60))
             if number % 10 == 3:
-                shown += f"\n/home/annlee/src/{session}: API_KEY={secret(rng)}"
+                shown += f"\n/home/annlee/src/{session}: done"
+            if number == MESSAGES // 2 and session % SECRET_EVERY == 0:
+                shown += f"\nAPI_KEY={secret(rng)}"
             arguments = line({"path": f"src/{number}.py", "text": code(rng, 8)}).decode()
             call = {
                 "id": f"call_{session}_{number}",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Place = tuple[int, int]
 """Where a text begins and ends, in bytes."""
 
+FEW_MAX = 4
 YOUNG_MAX = 16
 TIER_FACTOR = 8
 PATTERN_MAX = 256
@@ -47,7 +48,7 @@ class Many:
         self._hyperscan = HYPERSCAN is not None if hyperscan is None else hyperscan
         self._tiers: list[Searched] = []
         self._young: list[bytes] = []
-        if len(texts) <= YOUNG_MAX:
+        if len(texts) <= FEW_MAX:
             self._young = list(texts)
         else:
             self._tiers = [self._compiled(list(texts))]
