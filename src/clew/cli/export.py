@@ -114,6 +114,7 @@ def export(setup: Setup, target: str | None, formats: bool, count: bool, **told:
         output.say("--raw: secrets and names are written as they are")
     with setup.open(write=not count) as ledger:
         recipe, options = _recipe(ledger, told), _options(told)
+        _warn(recipe)
         if count:
             _say_counts(setup, ledger.export_count(recipe, options=options))
             return
@@ -124,6 +125,16 @@ def export(setup: Setup, target: str | None, formats: bool, count: bool, **told:
     if setup.json and target != "-":
         output.document(done)
     _tell(done)
+
+
+def _warn(recipe: Recipe) -> None:
+    """Some trainers learn all that the model says in a row, whatever the row says of it."""
+    shaping = recipe.shaping
+    if shaping.selects and shaping.exploded == "none" and not recipe.shape.masks:
+        output.say(
+            f"{recipe.format} tells few trainers which turns to learn: they learn the other turns of "
+            "the rows, too; --explode turn makes a row of each"
+        )
 
 
 def _run(
@@ -164,6 +175,9 @@ def _recipe(ledger: Ledger, told: dict[str, Any]) -> Recipe:
     from clew.cli import find
     from clew.exporting import asked
 
+    for name in ("since", "until", "agent", "label", "query", "complexity", "tokens"):
+        if told[name] == "":  # such as an unset variable of a script: it must not mean everything
+            raise click.UsageError(f"--{name} is empty: leave it out")
     names = set(asked.Asked.__struct_fields__) - {"session", "format", "policy", "raw", "project"}
     said = {name: told[name] for name in names if name in told}
     said |= {field: list(told[name]) for name, field in _LISTS.items()}
@@ -209,13 +223,14 @@ def _function(named: str | None) -> Any:
     if named is None:
         return None
     module, _, name = named.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # for good: other processes look there, too
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
         raise click.UsageError(f"{named!r} cannot be had: {error}; write module:function") from None
-    finally:
-        sys.path.pop(0)
+    if not callable(found):
+        raise click.UsageError(f"{named!r} is no function; write module:function")
     return found
 
 

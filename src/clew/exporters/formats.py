@@ -69,6 +69,8 @@ class Format(msgspec.Struct, frozen=True):
     lines: bool = True
     """Whether it can be written as JSON lines; otherwise only as files or as a table."""
     table: Table | None = None
+    masks: bool = True
+    """Whether it can tell its trainer which of its messages not to learn from."""
     record: bool = False
     """A record of sessions, which goes out whatever trains in it."""
 
@@ -87,6 +89,7 @@ FORMATS: dict[str, Format] = {
             "messages and tools for TRL, Unsloth and Axolotl",
             each=trl.project,
             check=trl_rules.check,
+            masks=False,
         ),
         Format(
             "openai",
@@ -113,18 +116,21 @@ FORMATS: dict[str, Format] = {
             "ShareGPT conversations as Hermes writes them",
             each=sharegpt.project,
             check=sharegpt_rules.check_hermes,
+            masks=False,
         ),
         Format(
             "llama-factory",
             "ShareGPT conversations for LLaMA-Factory",
             each=llama_factory.project,
             check=sharegpt_rules.check_factory,
+            masks=False,
         ),
         Format(
             "anthropic",
             "requests in content blocks, as Anthropic's API takes them",
             each=anthropic.project,
             check=anthropic_rules.check,
+            masks=False,
         ),
         Format(
             "sts",
