@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 import clew
 from clew.errors import Invalid, RedactionFailed, Unavailable
@@ -132,6 +133,28 @@ def test_nobody_else_reaches_it_and_nothing_of_it_stays(
     assert seen["at"] == {"127.0.0.1"}
     (driver,) = seen["left"]
     assert kit.until(lambda: not kit.of_session(int(driver)))
+
+
+def test_when_the_process_that_speaks_with_ray_is_killed_the_export_can_go_on(
+    stored: str, plain: Path, tmp_path: Path
+) -> None:
+    killed: list[int] = []
+
+    def kill(_progress: object) -> None:
+        for driver in () if killed else kit.children(os.getpid()):
+            if any("raylet" in line for line in kit.of_session(driver).values()):
+                os.kill(driver, signal.SIGKILL)
+                killed.append(driver)
+
+    path = tmp_path / "ray.jsonl"
+    recipe = Recipe(redaction=None, verifier=harm.slow)
+    with clew.open(stored) as ledger:
+        with pytest.raises(Unavailable, match="--resume"):
+            ledger.export(recipe, output=path, options=RAY, on_progress=kill)
+        assert not path.exists()
+        assert kit.until(lambda: not kit.of_session(killed[0])), "processes that nobody ended"
+        ledger.export(recipe, output=path, options=structs.replace(RAY, resume=True))
+    assert path.read_bytes() == plain.read_bytes()
 
 
 def _command(url: str, *more: str, verifier: str = "") -> list[str]:

@@ -17,6 +17,7 @@ import os
 import pickle
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -153,10 +154,11 @@ class _Driver:
             if stream is not None:
                 with suppress(OSError):
                     stream.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        if self._process.returncode != 0:  # it could not end what it began, in its group
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(END_SECONDS)
         shutil.rmtree(self._temporary, ignore_errors=True)
 
