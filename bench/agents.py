@@ -39,7 +39,7 @@ def _leak(rng: random.Random) -> str:
         lambda: "AKIA" + drawn(string.ascii_uppercase + string.digits, 16),
         lambda: "sk-ant-api03-" + drawn(word + "-_", 80),
         lambda: f"DB_PASSWORD={drawn(word, 18)}",
-        lambda: f"{drawn(string.ascii_lowercase, 6)}.{drawn(string.ascii_lowercase, 7)}@firma.example.com",
+        lambda: f"{drawn(string.ascii_lowercase, 6)}.{drawn(string.ascii_lowercase, 7)}@firma.com",
         lambda: f"/home/{drawn(string.ascii_lowercase, 7)}/project/main.py",
         lambda: f"postgresql://app:{drawn(word, 20)}@db.internal/main",
     )

@@ -22,7 +22,7 @@ from bench import agents, ledgers
 from bench.harness import Figure, Options
 
 TITLE = "exporting: sessions as training rows"
-SESSIONS, SESSIONS_FULL = 1_000, 10_000
+FEW, SESSIONS, SESSIONS_FULL = 200, 1_200, 10_000
 WHOLE = 10_000
 """Figures are told for so many sessions."""
 MB = 1e6
@@ -59,31 +59,53 @@ print(json.dumps([*took, rss, done.rows, done.bytes, done.sha256]))
 
 
 def run(options: Options) -> Iterator[Figure]:
-    """The figures."""
-    count = SESSIONS_FULL if options.full else SESSIONS
-    path = options.scratch / "agents.db"
-    with ledgers.open_ledger(path) as ledger:
-        agents.fill(ledger, count)
-    times = WHOLE / count
-    usual = usual_way(path, options.scratch / "usual.jsonl") * times
+    """The figures. Rules are compiled once whatever is exported, so without `--full` a few sessions
+    and many are exported, and the line through both is followed.
+    """
+    counts = (SESSIONS_FULL,) if options.full else (FEW, SESSIONS)
+    paths = [_filled(options.scratch, count) for count in counts]
+    usual = _whole([usual_way(path, options.scratch / "usual.jsonl") for path in paths], counts)
     for name, most in (("raw", 3.0), ("redacted", 8.0)):
-        cpu, wall, rss, rows, size, _ = _export(options.scratch, path, name)
-        assert rows == count, "sessions are missing"
+        done = [_export(options.scratch, path, name) for path in paths]
+        assert [each[3] for each in done] == list(counts), "sessions are missing"
+        cpu, wall, size = (_whole([each[at] for each in done], counts) for at in (0, 1, 4))
         yield Figure(
-            name=f"{name}, {WHOLE:,} sessions ({size * times / MB:.0f} MB out)",
-            value=cpu * times,
+            name=f"{name}, {WHOLE:,} sessions ({size / MB:.0f} MB out)",
+            value=cpu,
             unit="CPU-s",
             at_most=most,
-            cpu=cpu * times,
-            wall=wall * times,
-            note="" if times == 1 else f"{count:,} were exported: the figures are times {times:g}",
+            cpu=cpu,
+            wall=wall,
+            note="" if options.full else f"from exports of {FEW} and {SESSIONS:,}",
         )
-        yield Figure(name=f"{name}, most resident", value=rss, unit="MB", at_most=64.0)
-        if name == "redacted":
-            yield Figure(
-                name="the usual way / redacted", value=usual / (cpu * times), unit="x", at_least=5.0
-            )
-    yield workers(options.scratch, path)
+        yield Figure(
+            name=f"{name}, most resident of {counts[-1]:,}",
+            value=done[-1][2],
+            unit="MB",
+            at_most=64.0,
+        )
+        yield Figure(
+            name=f"the usual way / {name}",
+            value=usual / cpu,
+            unit="x",
+            at_least=5.0 if name == "redacted" else None,
+        )
+    yield workers(options.scratch, paths[-1])
+
+
+def _filled(scratch: Path, count: int) -> Path:
+    path = scratch / f"agents{count}.db"
+    with ledgers.open_ledger(path) as ledger:
+        agents.fill(ledger, count)
+    return path
+
+
+def _whole(values: list[float], counts: tuple[int, ...]) -> float:
+    """What `WHOLE` sessions cost, by what one or two other numbers of them did."""
+    if len(values) == 1:
+        return values[0] * WHOLE / counts[0]
+    slope = (values[1] - values[0]) / (counts[1] - counts[0])
+    return values[0] + slope * (WHOLE - counts[0])
 
 
 def workers(scratch: Path, path: Path) -> Figure:

@@ -259,6 +259,7 @@ def test_escapes_before_a_token_hide_nothing(hyperscan: bool, before: str, depth
         {"secrets": ["swordfish-7"]},
         {"env": [{"name": "DB_PASSWORD", "value": "swordfish"}]},
         {"pin_password": 12345678},
+        {"password": '["swordfish"]'},
         {"API key": "swordfish"},
         {"contraseña": "swordfish"},
         {"ПАРОЛЬ": "swordfish"},

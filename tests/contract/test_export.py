@@ -12,6 +12,7 @@ import pytest
 
 import clew
 from clew.exporters import line
+from clew.exporters.shaping import Shaping
 from clew.exporting import ExportOptions, Recipe, Redaction, Selection, Splits
 from clew.exporting import pack as packing
 from clew.redaction import Redactor
@@ -516,3 +517,37 @@ def test_one_session_may_be_a_file_of_its_own(
 def test_an_unknown_format_is_an_error() -> None:
     with pytest.raises(clew.Invalid, match="native"):
         Recipe(format="nativ")
+
+
+def test_a_format_a_shape_and_a_policy_together(ledger: clew.Ledger) -> None:
+    told(ledger, "to ann@corp.com", f"the token is {SECRET}")
+    ledger.get(ledger.sessions(limit=1)[0].id).extend([user("and now?"), bot("done")])
+    recipe = Recipe(
+        format="trl",
+        shaping=Shaping(explode="turn"),
+        redaction=Redaction(Policy.of({"EMAIL": "warn"})),
+    )
+    rows = exported(ledger, recipe)
+    assert len(rows) == 3
+    text = json.dumps(rows)
+    assert "ann@corp.com" in text
+    assert SECRET not in text
+    assert ledger.export_count(recipe)["rows"] == 3
+
+
+def test_a_server_refuses_what_is_for_its_own_machine(server_url: str, tmp_path: Path) -> None:
+    with clew.open(server_url) as far:
+        told(far, "a")
+        for options in (
+            ExportOptions(splits=Splits({"a": 1})),
+            ExportOptions(workers=2),
+            ExportOptions(resume=True),
+            ExportOptions(branches=True),
+            ExportOptions(card=True),
+        ):
+            with pytest.raises(clew.Invalid, match="server"):
+                far.export(output=tmp_path / "out.jsonl", options=options)
+        with pytest.raises(clew.Invalid, match="server"):
+            far.export(Recipe(verifier=gates), output=tmp_path / "out.jsonl")  # type: ignore[arg-type]
+        assert not (tmp_path / "out.jsonl").exists()
+        assert far.export(output=tmp_path / "out.jsonl").rows == 1

@@ -164,8 +164,9 @@ def test_a_session_is_named_in_short_and_one_of_no_ledger_is_an_error(
 ) -> None:
     session = ledger.create()
     session.append(user("x"))
-    ledger.create().append(user("y"))
     assert taken(ledger, sessions=(session.id[:14],)) == [session.id]
+    ledger.create().append(user("y"))
+    assert taken(ledger, sessions=(session.id,)) == [session.id]
     with pytest.raises(clew.NotFound):
         taken(ledger, sessions=("0" * 32,))
 

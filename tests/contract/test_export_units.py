@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -99,6 +100,41 @@ def test_progress_ends_at_its_total(ledger: clew.Ledger, small: None) -> None:
     done = ledger.export(RAW, output=io.BytesIO(), on_progress=seen.append)
     assert [one.done for one in seen] == sorted(one.done for one in seen)
     assert (seen[-1].done, seen[-1].bytes) == (seen[-1].total, 2 * done.bytes)
+
+
+def test_rows_are_made_one_by_one(ledger: clew.Ledger) -> None:
+    """None waits for all the others: a row is looked at before the next is made."""
+    for number in range(6):
+        ledger.create().append(user(f"plant {number}"))
+    log: list[str] = []
+
+    def made(row: dict[str, Any]) -> None:
+        log.append("made " + row["messages"][0]["content"])
+
+    def looked(text: str) -> list[tuple[int, int, str]]:
+        if text.startswith("plant"):
+            log.append("looked at " + text)
+        return []
+
+    exported(ledger, Recipe(verifier=made, redaction=Redaction(detectors=(looked,))))
+    first = list(dict.fromkeys(log))
+    assert first == [f"{what} plant {n}" for n in range(6) for what in ("made", "looked at")]
+
+
+def test_exports_at_the_same_time_keep_to_their_own_policy(
+    ledger: clew.Ledger, small: None
+) -> None:
+    for number in range(9):
+        ledger.create().append(user(f"{number}: to ann{number}@corp.com"))
+    recipes = [
+        Recipe(redaction=Redaction(Policy.of({"EMAIL": action})))
+        for action in ("warn", "redact", "block")
+    ]
+    alone = [exported(ledger, recipe) for recipe in recipes]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda recipe: exported(ledger, recipe), recipes * 4))
+    assert together == alone * 4
+    assert [len(rows) for rows in alone] == [9, 9, 0]
 
 
 # --- splits ------------------------------------------------------------------------------

@@ -132,8 +132,8 @@ def _warn(recipe: Recipe) -> None:
     shaping = recipe.shaping
     if shaping.selects and shaping.exploded == "none" and not recipe.shape.masks:
         output.say(
-            f"{recipe.format} tells few trainers which turns to learn: they learn the other turns of "
-            "the rows, too; --explode turn makes a row of each"
+            f"{recipe.format} tells few trainers which turns to learn: they learn the other turns "
+            "of the rows, too; --explode turn makes a row of each"
         )
 
 

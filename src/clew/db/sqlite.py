@@ -171,6 +171,9 @@ class SQLite:
             flags = apsw.SQLITE_OPEN_READONLY
         connection = apsw.Connection(self._file, flags=flags, vfs=self._vfs, statementcachesize=256)
         connection.set_busy_timeout(0 if writer else 5_000)
+        # One plan for a statement, whatever is bound to it. Else SQLite (with STAT4) makes another
+        # for each new value, and a look at one row that way takes twenty times as long.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         cache = CACHE_KIB if writer else READER_CACHE_KIB
         pragmas = [f"cache_size=-{cache}", "foreign_keys=on", "temp_store=memory"]
         if writer and self.writable:

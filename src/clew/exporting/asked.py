@@ -13,7 +13,7 @@ import msgspec
 from clew.errors import Invalid
 from clew.exporters.shaping import Shaping
 from clew.exporting.recipe import Recipe, Redaction
-from clew.exporting.selection import COMPLEXITY_MAX, Selection
+from clew.exporting.selection import COMPLEXITY_MAX, TIERS, Selection
 from clew.redaction.policy import Policy
 
 _SAME: Final = ("since", "until", "project", "agent", "label", "query")
@@ -109,7 +109,9 @@ def _shaping(asked: Asked) -> Shaping:
         name: value for name in _SHAPES if (value := getattr(asked, name)) is not None
     }
     told |= {name: tuple(getattr(asked, field)) for field, name in _TURNS.items()}
-    told["tiers"] = tuple(tier.upper() for tier in asked.turn_tier)
+    told["tiers"] = tuple(
+        tier.upper() if tier.upper() in TIERS else tier for tier in asked.turn_tier
+    )
     return Shaping(**told, recorded_tools_only=asked.recorded_tools)
 
 
@@ -148,5 +150,5 @@ def asked(recipe: Recipe) -> Asked:
 
 def _recipe_alike(one: Recipe, said: Asked) -> bool:
     plain = recipe(said)
-    names = ("verifier", "summarise", "outcome_rules", "redaction")
+    names = ("verifier", "summarise", "outcome_rules", "redaction", "shaping")
     return all(getattr(one, name) == getattr(plain, name) for name in names)

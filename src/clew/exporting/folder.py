@@ -98,6 +98,12 @@ def private(path: Path) -> IO[bytes]:
     return os.fdopen(handle, "wb")
 
 
+def synced(stream: IO[bytes]) -> None:
+    """Have a file on disk, before a record says that it is there."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
 def same_file(source: Path, target: Path) -> None:
     """Give a file another name beside its own; where that cannot be, copy it."""
     with suppress(FileNotFoundError):

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from clew.exporters.formats import Format
     from clew.redaction import Redactor
 
-PIECE_BYTES: Final = 1 << 20
+PIECE_BYTES: Final = 1 << 16
+"""What stays in the processor's cache from reading to hashing: pieces of 1 MB take twice as long."""
 
 
 def pack(

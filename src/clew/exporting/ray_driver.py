@@ -14,6 +14,7 @@ import os
 import pickle
 import platform
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -109,6 +110,7 @@ def run() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if ray is not None:
             ray.shutdown()
+        shutil.rmtree(Path(setup.temporary).parent, ignore_errors=True)  # nobody else may be left
 
 
 def _end(_number: int, _frame: object) -> None:

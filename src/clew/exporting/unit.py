@@ -20,7 +20,7 @@ from clew.exporters.base import Row, Unfit, line
 from clew.exporters.shaping import duplicates, shape
 from clew.exporters.trajectory import Known
 from clew.exporting import rows
-from clew.exporting.folder import Folder, private, same_file
+from clew.exporting.folder import Folder, private, same_file, synced
 from clew.exporting.plan import Piece, Unit
 from clew.exporting.recipe import Recipe
 from clew.exporting.selection import refused
@@ -106,6 +106,8 @@ class _First:
             with database.read() as tx:
                 for family in self._unit.families:
                     self._family(tx, family)
+            for _, stream in self._parts.values():
+                synced(stream)
         finally:
             for _, stream in self._parts.values():
                 stream.close()
@@ -309,6 +311,7 @@ class _Second:
                 new.write(fresh)
                 done.rows += 1
                 done.bytes += len(fresh)
+            synced(new)
         if self._redactor is not None:
             _scan(self._redactor, target, mended)
         return done

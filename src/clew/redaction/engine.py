@@ -259,9 +259,8 @@ class Redactor:
         return new.anywhere or spelled(line) or next(new.places(line), None) is not None
 
     def _finds(self, text: str, key: str) -> bool:
-        if key and (whole := leaf(_encoded(text), _encoded(key))) and self._acting([whole]):
-            return True
-        touched = self._touched(text)
+        # A document under a telling key: its items stand under that key too.
+        touched = self._touched({key: text} if key else text)
         return touched is None or bool(touched)
 
     def _plain(self, text: str) -> bool:
