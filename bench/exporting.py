@@ -68,7 +68,9 @@ def run(options: Options) -> Iterator[Figure]:
     for name, most in (("raw", 3.0), ("redacted", 8.0)):
         done = [_export(options.scratch, path, name) for path in paths]
         assert [each[3] for each in done] == list(counts), "sessions are missing"
-        cpu, wall, size = (_whole([each[at] for each in done], counts) for at in (0, 1, 4))
+        cpu = _whole([each[0] for each in done], counts)
+        wall = _whole([each[1] for each in done], counts)
+        size = _whole([each[4] for each in done], counts)
         yield Figure(
             name=f"{name}, {WHOLE:,} sessions ({size / MB:.0f} MB out)",
             value=cpu,

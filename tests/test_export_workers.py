@@ -138,9 +138,9 @@ def test_a_verifier_in_a_module_is_asked_everywhere(ledger: clew.Ledger, out: Pa
 @pytest.mark.parametrize(
     ("verifier", "error", "words"),
     [
-        (aside.raises, FileNotFoundError, "no sources of"),
+        (aside.raises, clew.Invalid, "no sources of"),
         (aside.makes_up, clew.Invalid, "'fine'"),
-        (aside.raises_oddly, Exception, "the jar is open"),
+        (aside.raises_oddly, clew.Invalid, "the jar is open"),
     ],
 )
 def test_a_verifier_that_raises_is_heard(
@@ -151,7 +151,7 @@ def test_a_verifier_that_raises_is_heard(
     words: str,
     workers: int,
 ) -> None:
-    """Its own error comes out, nothing is left, and the ledger takes writes as before."""
+    """It is named with its own words, nothing is left, and the ledger takes writes as before."""
     with pytest.raises(error, match=words):
         ledger.export(
             Recipe(verifier=verifier), output=out / "a", options=ExportOptions(workers=workers)

@@ -320,10 +320,10 @@ def test_an_outcome_that_a_rule_makes_up_is_an_error(ledger: clew.Ledger) -> Non
 
 
 @pytest.mark.parametrize(
-    "error", [TypeError, ValueError, KeyError, AttributeError, OSError, RuntimeError]
+    "error", [TypeError, ValueError, KeyError, AttributeError, OSError, RuntimeError, SystemExit]
 )
 def test_a_verifiers_fault_is_its_own_and_the_ledger_goes_on(
-    ledger: clew.Ledger, tmp_path: Path, error: type[Exception]
+    ledger: clew.Ledger, tmp_path: Path, error: type[BaseException]
 ) -> None:
     """No damage is seen where somebody's function raised while the ledger was read."""
     session = ledger.create()
@@ -332,12 +332,25 @@ def test_a_verifiers_fault_is_its_own_and_the_ledger_goes_on(
     def raises(found: dict[str, Any]) -> str | None:
         raise error("mine")
 
-    with pytest.raises(error, match="mine") as raised:
+    words = rf"raises failed on session {session.id}.*mine"
+    with pytest.raises(clew.Invalid, match=words) as raised:
         ledger.export(Recipe(verifier=raises), output=tmp_path / "out")
-    assert type(raised.value) is error
+    assert type(raised.value.__cause__) is error
     assert not list(tmp_path.glob("*out*"))
     session.extend(turns(1, 2))
     assert len(session.history()) == 4
+
+
+def test_a_verifier_changes_no_row(ledger: clew.Ledger) -> None:
+    ledger.create().extend(turns(1))
+
+    def spoils(found: dict[str, Any]) -> str | None:
+        found["messages"].clear()
+        return "error"
+
+    found = row(ledger, verifier=spoils)
+    assert found["messages"]
+    assert found["outcome"] == "error"
 
 
 # --- branches and sub-agents -------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -141,7 +142,8 @@ def _run(
     ledger: Ledger, recipe: Recipe, target: str | BinaryIO, options: ExportOptions
 ) -> Exported:
     try:
-        with output.export_progress() as advance:
+        # What functions of one's own print is talk, and no row.
+        with output.export_progress() as advance, redirect_stdout(sys.stderr):
             return ledger.export(recipe, output=target, options=options, on_progress=advance)
     except KeyboardInterrupt:
         if isinstance(target, str):

@@ -82,14 +82,14 @@ def recipe(asked: Asked) -> Recipe:
 
 def selection(asked: Asked) -> Selection:
     """Which sessions it asks for. Raises `Invalid`."""
-    told: dict[str, Any] = {name: getattr(asked, name) or None for name in _SAME}
+    told: dict[str, Any] = {name: getattr(asked, name) for name in _SAME}
     told |= {name: tuple(getattr(asked, field)) for field, name in _LISTS.items()}
     told["tiers"] = tuple(tier.upper() for tier in asked.tier)
     told["outcomes"] = tuple(outcome.lower() for outcome in asked.outcome)
-    if asked.complexity:
+    if asked.complexity is not None:
         low, high = _between("complexity", asked.complexity)
         told["complexity"] = (low, COMPLEXITY_MAX if high is None else high)
-    if asked.tokens:
+    if asked.tokens is not None:
         told["tokens"] = _between("tokens", asked.tokens)
     return Selection(**told)
 

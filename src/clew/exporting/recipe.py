@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from clew.errors import Invalid
 from clew.exporters import formats
+from clew.exporters.base import line
 from clew.exporters.outcome import Rule
 from clew.exporters.shaping import Shaping
 from clew.exporters.trajectory import Verifier
@@ -41,6 +44,25 @@ class Redaction:
     detectors: tuple[Detector, ...] = ()
 
 
+class Judge:
+    """A verifier as rows are shown to it: it gets a copy, and what goes wrong in it is told with its
+    name and the session's. Raises `Invalid`.
+    """
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+        self.__name__ = getattr(verifier, "__name__", type(verifier).__name__)
+
+    def __call__(self, row: Row) -> str | None:
+        try:
+            return self._verifier(msgspec.json.decode(line(row)))
+        except (Exception, SystemExit) as error:
+            raise Invalid(
+                f"the verifier {self.__name__} failed on session {row['session_id']}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What an export does to each session. `key` is the one that placeholders are made with."""
@@ -63,6 +85,15 @@ class Recipe:
         formats.named(self.format)
         if self.near is not None and not 0 < self.near <= 1:
             raise Invalid(f"near={self.near}: give how alike, above 0 and up to 1, like 0.9")
+        for name in ("verifier", "summarise"):
+            function = getattr(self, name)
+            if function is not None and not callable(function):
+                raise Invalid(f"{name}={function!r} cannot be called: give a function")
+
+    @property
+    def judge(self) -> Verifier | None:
+        """The verifier, held to its place; `None` where there is none."""
+        return None if self.verifier is None else Judge(self.verifier)
 
     @cached_property
     def shape(self) -> Format:

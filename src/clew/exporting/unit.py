@@ -17,6 +17,7 @@ import msgspec
 
 from clew.errors import RedactionFailed
 from clew.exporters.base import Row, Unfit, line
+from clew.exporters.checking import arguments
 from clew.exporters.shaping import duplicates, shape
 from clew.exporters.trajectory import Known
 from clew.exporting import rows
@@ -159,6 +160,7 @@ class _First:
             clean = self._redacted(row)
             if clean is None:
                 continue
+            arguments.held(clean)
             clean["split"] = piece.split or None
             clean["_owner"] = self._owner
             if self._recipe.near is not None and not piece.old:
@@ -173,7 +175,7 @@ class _First:
             root=piece.root,
             branch=piece.branch,
             rules=self._recipe.outcome_rules,
-            verifier=self._recipe.verifier,
+            verifier=self._recipe.judge,
         )
 
     def _why_not(self, row: Row) -> str | None:

@@ -11,7 +11,7 @@ import base64
 import binascii
 from functools import lru_cache
 
-from clew.redaction.linear import Match, compiled
+from clew.redaction.linear import Match, compiled, run_start
 from clew.redaction.rule import SECRET, Rule
 
 Span = tuple[int, int]
@@ -35,8 +35,8 @@ _AFTER_BYTES = 768
 _BEFORE_RUN_MAX = 768
 _RUN_MIN = 20
 _PRINTABLE_MIN = 0.95
-_ALPHABET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
 _RUN = compiled(rb"[A-Za-z0-9+/_-]*={0,2}")
+_RUN_BEFORE = compiled(rb"[A-Za-z0-9+/_-]*$")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _TEXT = frozenset(range(32, 127)) | frozenset(b"\t\r\n")
 
@@ -59,10 +59,8 @@ _FORMS = _forms()
 def within(data: bytes, match: Match) -> Span | None:
     """The run of base64 around the match, when a secret is encoded in it."""
     place = match.start()
-    start = place
     least = max(0, place - _BEFORE_RUN_MAX)
-    while start > least and data[start - 1] in _ALPHABET:
-        start -= 1
+    start = run_start(_RUN_BEFORE, data, least, place)
     run = _RUN.match(data, place, min(len(data), place + _AFTER_BYTES + _BLOCK_BYTES))
     end = run.end() if run else place
     if end - start < _RUN_MIN:

@@ -89,11 +89,14 @@ class Finder:
         ends: dict[int, int] = {}
         for group, begin, end in self.gate.windows(data) if windows is None else windows:
             search, rules = self.gate.pattern(group).search, self._at[group]
+            alone = len(self.gate.groups[group]) == 1
             place = search(data, begin, end)
             while place is not None:
                 at = place.start()
                 for ready in rules.get(data[at], ()):
                     if at < ends.get(ready.number, 0):
+                        continue
+                    if not alone and self.gate.core(ready.number).match(data, at) is None:
                         continue
                     found = self._try(ready, data, at, runs)
                     if found is not None:
@@ -111,7 +114,7 @@ class Finder:
             return None
         limit = min(len(data), start + rule.window)
         match = ready.match(data, start, limit)
-        if match is None or self.gate.core(ready.number).match(data, start) is None:
+        if match is None:
             return None
         span = rule.check(data, match)
         if span is None or span[0] >= span[1]:

@@ -152,8 +152,12 @@ class HyperscanGate:
     def __init__(self, cores: Sequence[Stretch]) -> None:
         self.groups: Sequence[Sequence[int]] = [(number,) for number in range(len(cores))]
         self.core = cache(lambda number: compiled(cores[number][0], _GATE_MEMORY_BYTES))
-        taken = [one if accepted(one[0]) else _beginning(one) for one in cores]
-        self._scan = database([pattern for pattern, _, _ in taken], literal=False)
+        taken = cores
+        try:
+            self._scan = database([core for core, _, _ in cores], literal=False)
+        except HYPERSCAN.HyperscanError:
+            taken = [one if accepted(one[0]) else _beginning(one) for one in cores]
+            self._scan = database([core for core, _, _ in taken], literal=False)
         self._around = [(before, after) for _, before, after in taken]
 
     def pattern(self, group: int) -> Pattern:

@@ -58,6 +58,16 @@ class _Table:
         return new
 
 
+@dataclass(slots=True)
+class _Base:
+    """What some begin with, and how many values were too many for it."""
+
+    table: _Table
+    many: Many
+    refused: int
+    raw: RawLiterals | None = None
+
+
 class Literals:
     """A growing set of exact values. Begins with what the caller knows: secrets and names.
 
@@ -75,9 +85,9 @@ class Literals:
         self._begin(_base(known, names, frozenset(), hyperscan))
         self._given = frozenset(self._table.values)
 
-    def _begin(self, base: tuple[_Table, Many, int]) -> None:
-        table, many, self.refused = base
-        self._table, self._many = table.copy(), many.copy()
+    def _begin(self, base: _Base) -> None:
+        self._base, self.refused = base, base.refused
+        self._table, self._many = base.table.copy(), base.many.copy()
 
     refused: int
     """Values that were not taken because `VALUES_MAX` was reached."""
@@ -97,6 +107,14 @@ class Literals:
 
     def within_json(self, since: int = 0) -> RawLiterals:
         """The same values, for bytes of JSON; or those whose forms came after so many."""
+        base = self._base
+        if not since and self.forms == len(base.table.forms):
+            # With many values it takes a while to make, so it is made once for all who share it.
+            base.raw = base.raw or self._raw(0)
+            return base.raw
+        return self._raw(since)
+
+    def _raw(self, since: int) -> RawLiterals:
         items = islice(self._table.forms.items(), since, None)
         forms = frozenset((form, type_ in _WORDS) for form, (_, _, type_) in items)
         return RawLiterals(forms, hyperscan=self._hyperscan)
@@ -130,10 +148,22 @@ class Literals:
         if not forms:
             return []
         out: list[Found] = []
+        first, last, what = 0, -1, ("", "", "")
         for start, end in self._many.find(data):
-            _, rule, type_ = forms[data[start:end]]
-            if type_ not in _WORDS or _word(data, start, end):
-                out.append(Found(start, end, rule, type_))
+            value = data[start:end]
+            entry = forms[value]
+            if entry[2] in _WORDS and not _word(data, start, end):
+                continue
+            if start < last and entry[1:] == what[1:] and b"\n" not in value:
+                # Long runs of one value are one find. Not over lines: texts are searched together.
+                if end > last:
+                    last = end
+                continue
+            if last >= 0:
+                out.append(Found(first, last, *what[1:]))
+            first, last, what = start, end, entry
+        if last >= 0:
+            out.append(Found(first, last, *what[1:]))
         return out
 
 
@@ -143,7 +173,7 @@ def _base(
     names: tuple[str, ...],
     found: frozenset[Value],
     hyperscan: bool | None,
-) -> tuple[_Table, Many, int]:
+) -> _Base:
     """The same for all who begin with the same: with many values it takes a while to make."""
     table = _Table()
     for value in known:
@@ -165,7 +195,7 @@ def _base(
     taken = ordered[: max(0, VALUES_MAX - given)]
     for type_, value in taken:
         table.add(value, type_, "seen-before", _forms(value))
-    return table, Many(list(table.forms), hyperscan=hyperscan), len(ordered) - len(taken)
+    return _Base(table, Many(list(table.forms), hyperscan=hyperscan), len(ordered) - len(taken))
 
 
 def _word(data: bytes, start: int, end: int) -> bool:

@@ -62,6 +62,9 @@ class Many:
     def add(self, text: bytes) -> None:
         """Search this text too. It must be new."""
         self._young.append(text)
+
+    def _settle(self) -> None:
+        """Compile what came since the last search, if it is much."""
         if len(self._young) > YOUNG_MAX:
             texts, self._young = self._young, []
             # Tiers grow geometrically, so that each text is compiled a few times in all.
@@ -71,6 +74,7 @@ class Many:
 
     def find(self, data: bytes) -> list[Place]:
         """Where texts stand, by start; of several that begin at one place the longest."""
+        self._settle()
         found: dict[int, int] = {}
 
         def add(start: int, end: int) -> None:

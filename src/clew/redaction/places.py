@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from clew.redaction.linear import WORD, Match, compiled, starts_word
+from clew.redaction.linear import WORD, Match, compiled, run_start, starts_word
 
 Span = tuple[int, int]
 
@@ -78,13 +78,14 @@ def somebody(name: bytes) -> bool:
     return name.lower() not in _NOBODY
 
 
+_PATH_BEFORE = compiled(rb"[A-Za-z0-9._%+/:-]*$")
+
+
 def home(data: bytes, match: Match) -> Span | None:
     """`/home/NAME` and `/Users/NAME` as part of an absolute path, not of a URL's."""
     start = match.start()
     least = max(0, start - PATH_BYTES_MAX)
-    begin = start
-    while begin > least and (data[begin - 1] in _LOCAL or data[begin - 1] in b"/:"):
-        begin -= 1
+    begin = run_start(_PATH_BEFORE, data, least, start)
     too_long = start - begin == PATH_BYTES_MAX
     if not too_long and not _absolute(data, start, data[begin:start]):
         return None
@@ -119,7 +120,19 @@ def home_encoded(data: bytes, match: Match) -> Span | None:
     start = match.start()
     before = data[max(0, start - 3) : start].upper()
     inside = before in (b"%2F", b"%3A", b"%3D", b"%20", b"%22")
-    return None if before[-1:].isalnum() and not inside else _named(match)
+    # A home behind a home: when the first name is replaced, no word stands before the second.
+    if before[-1:].isalnum() and not (inside or _HOME_BEFORE.search(_until(data, start))):
+        return None
+    return _named(match)
+
+
+def _until(data: bytes, end: int) -> bytes:
+    return data[max(0, end - PATH_BYTES_MAX) : end]
+
+
+_HOME_BEFORE = compiled(
+    rb"(?i:%(?:25)?(?:2f|5c))(?:home|Users)(?i:%(?:25)?(?:2f|5c))[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
+)
 
 
 def home_windows(data: bytes, match: Match) -> Span | None:
@@ -209,7 +222,7 @@ def prompt_host(data: bytes, match: Match) -> Span | None:
     return None if _GENERATED_HOST.fullmatch(data[start:end]) else (start, end)
 
 
-_HOST = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-")
+_HOST_BEFORE_IT = compiled(rb"[A-Za-z0-9.-]*$")
 _EVERYBODYS = (
     b"docker.internal",
     b"google.internal",
@@ -235,8 +248,7 @@ def inside_host(data: bytes, match: Match) -> Span | None:
         return None
     start = match.start()
     least = max(0, start - PATH_BYTES_MAX)
-    while start > least and data[start - 1] in _HOST:
-        start -= 1
+    start = run_start(_HOST_BEFORE_IT, data, least, start)
     name = data[start:end].lstrip(b".-")
     start = end - len(name)
     if name.lower().endswith(_EVERYBODYS) or name.startswith(b".") or start == match.start():

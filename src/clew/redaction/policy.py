@@ -32,7 +32,10 @@ class Action(StrEnum):
     @property
     def rank(self) -> int:
         """0 for the mildest."""
-        return tuple(Action).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {action: rank for rank, action in enumerate(Action)}
 
 
 def strictest(actions: Iterable[Action]) -> Action:

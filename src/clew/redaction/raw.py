@@ -20,7 +20,7 @@ import msgspec
 
 from clew.redaction import judge
 from clew.redaction.cores import head, within_json
-from clew.redaction.gate import accepted, database
+from clew.redaction.gate import HYPERSCAN, accepted, database
 from clew.redaction.linear import WORD, compiled, starts_word
 from clew.redaction.many import Many
 from clew.redaction.walk import bracketed
@@ -69,13 +69,17 @@ class RawGate:
     def __init__(self, rules: Sequence[Rule]) -> None:
         cores = [rule.core.removesuffix(rb"\b") for rule in rules]
         patterns = [within_json(core) for core in cores]
-        patterns = [
-            pattern if accepted(pattern) else within_json(head(core)[0])
-            for core, pattern in zip(cores, patterns, strict=True)
-        ]
+        more = [_LETTER, _telling()]
         self._windows = [*(rule.window for rule in rules), EVERYTHING]
         self._word = len(self._windows)
-        self._scan = database([*patterns, _LETTER, _telling()], literal=False)
+        try:
+            self._scan = database([*patterns, *more], literal=False)
+        except HYPERSCAN.HyperscanError:
+            shorter = [
+                pattern if accepted(pattern) else within_json(head(core)[0])
+                for core, pattern in zip(cores, patterns, strict=True)
+            ]
+            self._scan = database([*shorter, *more], literal=False)
 
     def places(self, line: bytes) -> Places:
         """All places of a line."""
@@ -215,14 +219,15 @@ class Lines:
 
     def _found(self, line: bytes, inside: dict[int, int]) -> bool:
         done, span = -1, None
-        for place, window in sorted(inside.items()):
+        places = sorted(inside.items())
+        for number, (place, window) in enumerate(places):
             if place + window < done or (done >= 0 and span and done >= span[1] - 1 > place):
                 continue
             if span is None or place >= span[1] - 1:
                 span = string_at(line, place)
             if span is None:
                 continue
-            end = min(span[1] - 1, place + window + AROUND_BYTES)
+            end = _reach(places, number, span[1] - 1)
             cut = _cut(line, place, end, span)
             done = span[1] - 1 if cut is None else end
             if self._plain(cut) if cut is not None else self._within(line[slice(*span)]):
@@ -268,6 +273,20 @@ class Lines:
             return False  # empty
         text = _decoded(line[slice(*value)])
         return text is None or self._finds(text, key)
+
+
+def _reach(places: list[tuple[int, int]], number: int, limit: int) -> int:
+    """How far to look from a place on, so that what is needed for the places near to it is seen,
+    too; at most to `limit`.
+    """
+    place, window = places[number]
+    end = place + window + AROUND_BYTES
+    for number in range(number + 1, len(places)):  # noqa: B020 - onwards from there
+        place, window = places[number]
+        if place > min(end, limit) or window == EVERYTHING:
+            break
+        end = max(end, place + window + AROUND_BYTES)
+    return min(end, limit)
 
 
 def _cut(line: bytes, place: int, end: int, span: Span) -> str | None:

@@ -323,9 +323,9 @@ _ASSIGNMENTS = (
         _KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})?" + _SIGN
         + rb"(?:[\\]{0,4}[bruf]{0,2}[\"'`][^\s\"'`]|[^\s\"'`\\<>()\[\]{},;=]{4})",
         _KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})??" + _SIGN
-        + rb"(?:[\\]{0,4}[bruf]{0,2}[\"'`]([^\s\"'`\\]{4,})[\\]{0,4}[\"'`]?"
-        + rb"|([^\s\x1b\"'`\\<>(){}\[\],;&|]{6,}))",
-        shapes.assignment, edge=False, window=320,
+        + rb"(?:[\\]{0,4}[bruf]{0,2}[\"'`][^\s\"'`\\]{4}"
+        + rb"|[^\s\x1b\"'`\\<>(){}\[\],;&|]{6})",
+        shapes.assignment, edge=False, window=shapes.ASSIGNED_BYTES,
         grow=rb"[^\s\x1b\"'`\\<>(){}\[\],;&|]*",
     ),
 )  # fmt: skip

@@ -368,18 +368,29 @@ def secret_list(data: bytes, match: Match) -> Span | None:
     return match.start(1), match.end(1)
 
 
+ASSIGNED_BYTES = 320
+"""From the key on, as far as a value is judged."""
+_QUOTED_BYTES_MIN, _BARE_BYTES_MIN = 4, 6
+_QUOTED = compiled(rb"[^\s\"'`\\]*")
+_BARE = compiled(rb"[^\s\x1b\"'`\\<>(){}\[\],;&|]*")
+
+
 def assignment(data: bytes, match: Match) -> Span | None:
     """`key = value` in code, configuration or JSON inside text, judged by the key's words."""
+    # The pattern ends with the first bytes of the value: with groups around all of it a match
+    # would take thirty times as long.
+    quoted = data[match.end() - _QUOTED_BYTES_MIN - 1] in b"\"'`"
+    start = match.end() - (_QUOTED_BYTES_MIN if quoted else _BARE_BYTES_MIN)
     begin = match.start()
+    limit = min(len(data), begin + ASSIGNED_BYTES)
     least = max(0, begin - KEY_BYTES_MAX)
     while begin > least and data[begin - 1] in _KEY_BYTES:
         begin -= 1
-    quoted = match.start(1) >= 0
-    group = 1 if quoted else 2
-    start, end = match.start(group), match.end(group)
     key = judge.strength(_key_of(data[begin:start]))
     if key is Strength.NONE:
         return None
+    run = (_QUOTED if quoted else _BARE).match(data, start, limit)
+    end = run.end() if run else start
     value = data[start:end].rstrip(b"\xe2\x80\xa6")
     end = start + len(value)
     if quoted:

@@ -121,7 +121,7 @@ def _told(query: Query) -> dict[str, Any]:
     told = msgspec.structs.asdict(query)
     for name in ("tier", "outcome", "model"):
         told[name] = [value for value in told[name] if value]  # a form sends what is not chosen
-    return told
+    return {name: None if value == "" else value for name, value in told.items()}
 
 
 def _look(ledger: Ledger, query: Query) -> previewing.Preview:
