@@ -89,6 +89,8 @@ CASES: dict[str, Callable[[int], Any]] = {
     "distinct secrets": lambda n: "".join(f"password=s3cr3t{i:06d} " for i in range(n // 23)),
     "distinct homes": lambda n: "".join(f"/home/user{i:06d} " for i in range(n // 17)),
     "distinct addresses": lambda n: "".join(f"a{i:06d}@corp.com " for i in range(n // 17)),
+    "encoded homes": times("%2Fhome%2Fa"),
+    "encoded words": times(base64.b64encode(b"password ").decode()),
     "base64": lambda n: base64.b64encode(bytes(i * i % 251 for i in range(n * 3 // 4))).decode(),
     "known, overlapping": times("aaaab"),
     "known, repeated": lambda n: "a" * n,

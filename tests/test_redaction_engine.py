@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import clew.redaction.gate
 from clew.errors import Invalid
 from clew.exporters.base import line
-from clew.redaction import RULES, Learned, Redactor
+from clew.redaction import RULES, Learned, Redactor, Rule
 from clew.redaction.cores import width, within_json
 from clew.redaction.find import Finder
 from clew.redaction.gate import HYPERSCAN, gate
@@ -108,6 +109,27 @@ def test_both_engines_take_all_rules() -> None:
     assert type(gate(RULES, hyperscan=True)) is not type(gate(RULES, hyperscan=False))
 
 
+@needs_hyperscan
+def test_a_core_that_hyperscan_refuses_is_found_by_its_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core = b"zz(?:" + b"|".join(b"%05d" % number for number in range(150)) + b")"
+    made = clew.redaction.gate.database
+
+    def picky(expressions: Sequence[bytes], *, literal: bool) -> Any:
+        if core in expressions:
+            raise HYPERSCAN.HyperscanError("pattern is too large")
+        return made(expressions, literal=literal)
+
+    monkeypatch.setattr(clew.redaction.gate, "database", picky)
+    rules = (Rule("zz", "SECRET", b"z", core, core), Rule("q", "SECRET", b"q", b"qq9", b"qq9"))
+    text = b"z.zz00149 zz00150 zz0014 zz00007 qq9"
+    found = [
+        (text[one.start : one.end], one.rule) for one in Finder(rules, hyperscan=True).find(text)
+    ]
+    assert found == [(b"zz00149", "zz"), (b"zz00007", "zz"), (b"qq9", "q")]
+
+
 _FINDERS = (Finder(RULES, hyperscan=False), Finder(RULES, hyperscan=HYPERSCAN is not None))
 
 
@@ -154,6 +176,7 @@ def test_every_place_of_every_text_is_found(
     many = Many(hyperscan=hyperscan)
     for text in texts:
         many.add(text)
+        many.find(b"")
     data = b"".join(texts[pick % len(texts)] if texts else b"x" for pick in picks) + b"zz"
     expected: dict[int, int] = {}
     for text in texts:
@@ -490,3 +513,11 @@ def test_ten_thousand_keys_and_long_runs() -> None:
     one = redactor()
     assert one.redact({**value})["key_0"] == "text 0"
     assert body(30) not in str(one.redact(value))
+
+
+@pytest.mark.parametrize("hyperscan", ENGINES)
+def test_homes_behind_homes_go_at_once(hyperscan: bool) -> None:
+    redactor = Redactor(KEY, hyperscan=hyperscan)
+    out = redactor.redact("%2Fhome%2Fann%2FUsers%2Fbo" * 50)
+    assert MARKER.sub("", out) == "%2Fhome%2F%2FUsers%2F" * 50
+    assert redactor.scan(out) == []

@@ -23,6 +23,7 @@ Place = tuple[int, int]
 FEW_MAX = 4
 YOUNG_MAX = 16
 TIER_FACTOR = 8
+TIERS_ALIKE_MAX = 6
 PATTERN_MAX = 256
 """RE2 keeps up with so many texts; with thousands it becomes slower than one by one."""
 PIECE_BYTES = 4
@@ -65,12 +66,26 @@ class Many:
 
     def _settle(self) -> None:
         """Compile what came since the last search, if it is much."""
-        if len(self._young) > YOUNG_MAX:
-            texts, self._young = self._young, []
+        if len(self._young) <= YOUNG_MAX:
+            return
+        texts, self._young = self._young, []
+        if self._hyperscan:
+            # It takes longer to compile than to search, so some tiers of a size may stand together.
+            while len(alike := self._last_up_to(TIER_FACTOR * len(texts))) >= TIERS_ALIKE_MAX:
+                texts = [*(text for tier in alike for text in tier.texts), *texts]
+                del self._tiers[-len(alike) :]
+        else:
             # Tiers grow geometrically, so that each text is compiled a few times in all.
             while self._tiers and len(self._tiers[-1].texts) < TIER_FACTOR * len(texts):
                 texts = [*self._tiers.pop().texts, *texts]
-            self._tiers.append(self._compiled(texts))
+        self._tiers.append(self._compiled(texts))
+
+    def _last_up_to(self, size: int) -> list[Searched]:
+        """The last tiers that hold fewer texts."""
+        count = 0
+        while count < len(self._tiers) and len(self._tiers[-count - 1].texts) < size:
+            count += 1
+        return self._tiers[len(self._tiers) - count :]
 
     def find(self, data: bytes) -> list[Place]:
         """Where texts stand, by start; of several that begin at one place the longest."""
