@@ -68,6 +68,8 @@ class Database(Protocol):
     dialect: str
     url: str
     """What another process opens it by; empty for one in memory."""
+    file: Path | None
+    """The file that it is in, where there is one."""
     settings: Settings
     writable: bool
     why_read_only: str

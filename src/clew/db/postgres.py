@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -98,6 +99,7 @@ class Postgres:
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.url = url
+        self.file: Path | None = None
         self.name = url.rsplit("@", 1)[-1] if "@" in url else urlsplit(url).path
         self.settings = settings
         self.writable = not settings.read_only

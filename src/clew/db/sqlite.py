@@ -118,6 +118,7 @@ class SQLite:
         self.memory = self.path == ":memory:"
         # A relative name would mean another file once the process changes its folder.
         self._file = self.path if self.memory else str(Path(self.path).absolute())
+        self.file = None if self.memory else Path(self._file)
         self.url = "" if self.memory or self._vfs else f"sqlite:///{quote(self._file)}"
         self.writable = not settings.read_only
         self.why_read_only = "it was opened read-only" if settings.read_only else ""

@@ -21,6 +21,8 @@ from clew.errors import Invalid
 
 T = TypeVar("T")
 PLAN: Final = "plan"
+MARK: Final = "clew-export"
+"""An empty file that tells an export's own folder."""
 _MODE: Final = 0o700
 
 
@@ -39,18 +41,32 @@ class Folder:
         """
         try:
             self.path.mkdir(mode=_MODE, exist_ok=True)
-            handle = os.open(self.path, os.O_RDONLY)
+            handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError as error:
             raise Invalid(f"{self.path} cannot be made: {error.strerror}") from error
         try:
             self._lock(handle)
+            self._claim(handle)
             self.handle = handle
             yield
         finally:
             self.handle = None
             with suppress(OSError):
+                if [one.name for one in self.path.iterdir()] == [MARK]:
+                    (self.path / MARK).unlink()
                 self.path.rmdir()
             os.close(handle)
+
+    def _claim(self, handle: int) -> None:
+        """Raise `Invalid` for a folder that is somebody else's, or holds what no export left."""
+        if os.fstat(handle).st_uid != os.geteuid():
+            raise Invalid(f"{self.path} is another user's folder: choose another name to export to")
+        there = os.listdir(handle)  # of this folder, whatever has its name by now
+        if there and MARK not in there:
+            raise Invalid(f"{self.path} holds files that no export left there: move them away")
+        os.fchmod(handle, _MODE)
+        with suppress(FileExistsError):
+            os.close(os.open(MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=handle))
 
     def _lock(self, handle: int) -> None:
         try:
@@ -64,6 +80,8 @@ class Folder:
     def empty(self) -> None:
         """Take away all that is in it: first the plan, so that nothing goes on with the rest."""
         for one in sorted(self.path.iterdir(), key=lambda path: path.name != PLAN):
+            if one.name == MARK:
+                continue
             if one.is_dir() and not one.is_symlink():
                 shutil.rmtree(one)
             else:

@@ -106,7 +106,7 @@ def export(
 
 def count(ledger: Ledger, recipe: Recipe, options: ExportOptions) -> dict[str, int]:
     """How many sessions an export would take (`sessions`), and what it would leave out, by reason,
-    without writing any.
+    without writing any. Nothing is redacted, so what redaction makes unfit is not told.
     """
     if options.since_export is not None:
         recipe = replace(recipe, key=ledger._secret(PLACEHOLDERS))
@@ -121,7 +121,7 @@ def count(ledger: Ledger, recipe: Recipe, options: ExportOptions) -> dict[str, i
         without = frozenset(left_out.get(one.number, ()))
         dropped.update(one.dropped)
         dropped.update({ALIKE: len(without)} if without else {})
-        rows += sum(owner not in without for part in one.parts for owner in part.owners)
+        rows += sum(without.isdisjoint(of) for part in one.parts for of in part.owners)
     return {"sessions": plan.sessions, "rows": rows, **dropped}
 
 
@@ -138,7 +138,7 @@ def _to_path(
     if recipe.shape.table is not None:
         recipe.shape.table.ready()
     target = Target(path, recipe.shape, overwrite=options.overwrite)
-    target.prepare(list(options.splits.weights), card=options.card)
+    target.prepare(list(options.splits.weights), card=options.card, ledger=ledger._database.file)
     folder = Folder(target.path.with_name(f".{target.path.name}.partial"))
     with folder.held():
         plan = _begun(ledger, folder, recipe, options)
@@ -184,9 +184,15 @@ def _begun(ledger: Ledger, folder: Folder, recipe: Recipe, options: ExportOption
     """The plan of the run that is to go on, or a new one."""
     mark = _fingerprint(recipe, options)
     if options.resume:
-        kept = folder.kept(PLAN, tuple[str, Plan])
+        kept = folder.kept(PLAN, tuple[str, Plan, int])
         if kept is None:
             raise Invalid(f"there is no export to go on with at {folder.path}: leave --resume out")
+        if kept[2] != erased(ledger):
+            folder.empty()
+            raise Invalid(
+                "something was erased since that export began, and its parts may hold it: they are "
+                "gone; leave --resume out to begin anew"
+            )
         if kept[0] != mark:
             raise Invalid(
                 "the export that was broken off was asked for otherwise (or by another version): "
@@ -194,9 +200,17 @@ def _begun(ledger: Ledger, folder: Folder, recipe: Recipe, options: ExportOption
             )
         return kept[1]
     folder.empty()
+    gone = erased(ledger)
     plan = _planned(ledger, recipe, options)
-    folder.keep(PLAN, (mark, plan))
+    folder.keep(PLAN, (mark, plan, gone))
     return plan
+
+
+def erased(ledger: Ledger) -> int:
+    """How often something was erased from the ledger."""
+    with ledger._database.read() as tx:
+        row = tx.one("audit_erased")
+    return int(row[0]) if row else 0
 
 
 def _fingerprint(recipe: Recipe, options: ExportOptions) -> str:
@@ -326,7 +340,7 @@ class _Job:
             self.parts(split), aside, self._recipe.shape, target.kind, redactor, rows
         )
         sync_folder(self._folder.path)
-        return aside, Written(target.named(split).name, split or None, rows, size, digest)
+        return aside, Written(_shown(target.named(split)), split or None, rows, size, digest)
 
     def _independent(self, paths: Sequence[Path]) -> int | None:
         """What another scanner finds in the files. Raises `RedactionFailed` when it does."""
@@ -424,6 +438,9 @@ class _Job:
             "bytes": size,
             "sha256": digest,
         }
+        chosen = self._recipe.redaction
+        if chosen is not None and not chosen.policy.plain:
+            facts["policy"] = chosen.policy.named()
         ledger = self._ledger
         if ledger._database.writable:
             ledger._run(lambda tx: ledger._record(tx, "export", **facts), 0)
@@ -440,6 +457,11 @@ class _Job:
             manifest=target.manifest if target else None,
             review=tuple(sorted(set(self._review))),
         )
+
+
+def _shown(path: Path) -> str:
+    """A file's name as text, whatever its bytes."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def _engine(ledger: Ledger, recipe: Recipe, options: ExportOptions, folder: Folder) -> Engine:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clew.redaction import Redactor
 
 PIECE_BYTES: Final = 1 << 16
-"""What stays in the processor's cache from reading to hashing: pieces of 1 MB take twice as long."""
+"""What stays in the processor's cache from reading to hashing: 1 MB takes twice as long."""
 
 
 def pack(

@@ -45,8 +45,8 @@ class Redaction:
 
 
 class Judge:
-    """A verifier as rows are shown to it: it gets a copy, and what goes wrong in it is told with its
-    name and the session's. Raises `Invalid`.
+    """A verifier as rows are shown to it: it gets a copy, and what goes wrong in it is told with
+    its name and the session's. Raises `Invalid`.
     """
 
     def __init__(self, verifier: Verifier) -> None:
@@ -54,6 +54,7 @@ class Judge:
         self.__name__ = getattr(verifier, "__name__", type(verifier).__name__)
 
     def __call__(self, row: Row) -> str | None:
+        """What it says of a row."""
         try:
             return self._verifier(msgspec.json.decode(line(row)))
         except (Exception, SystemExit) as error:

@@ -7,7 +7,7 @@ was found in one session is replaced in all others. Both give the same bytes who
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from clew.errors import RedactionFailed
-from clew.exporters.base import Row, Unfit, line
+from clew.exporters.base import Row, Told, Unfit, line
 from clew.exporters.checking import arguments
 from clew.exporters.shaping import duplicates, shape
 from clew.exporters.trajectory import Known
 from clew.exporting import rows
 from clew.exporting.folder import Folder, private, same_file, synced
+from clew.exporting.losses import Losses
 from clew.exporting.plan import Piece, Unit
 from clew.exporting.recipe import Recipe
 from clew.exporting.selection import refused
@@ -33,25 +34,44 @@ if TYPE_CHECKING:
 
     from clew.db import Database, Tx
 
-Pairs = Callable[[Sequence[Row]], Iterator[Row | Unfit]]
+Pairs = Callable[[Sequence[Row]], Iterator[Told]]
 UNION = "union"
 NO_MESSAGES = "no messages"
+NO_PAIR = "no pair"
+NOTHING_LEFT = "nothing to train"
+UNKNOWN = "unknown"
 ALIKE = "much like another"
 _FINDINGS_SHOWN_MAX = 5
 
 
 class Part(msgspec.Struct, array_like=True):
-    """A file of rows: how many, how long, and of which session of the unit each row is."""
+    """A file of rows: how many, how long, and by number which paths of the unit each row tells of
+    (a pair of two).
+    """
 
     split: str
     rows: int = 0
     bytes: int = 0
-    owners: list[int] = []
+    owners: list[tuple[int, ...]] = []
+
+
+class Fact(msgspec.Struct, array_like=True):
+    """What a manifest counts of a session, as a path that gave a row tells it. `owner` is the
+    number of that path in its unit.
+    """
+
+    owner: int
+    session: int
+    outcome: str
+    tier: str
+    model: str
+    agent: str
 
 
 class Made(msgspec.Struct):
-    """What a pass over a unit gave. Counts are of rows, but `dropped` counts what gave none, by
-    reason. `signatures` tell sessions that are alike; `review` are those that a policy wants looked
+    """What a pass over a unit gave. `dropped` counts what gave no row, by reason. `known` are the
+    paths that gave one; the second pass makes `facts` of those that still do, each session counted
+    once. `signatures` tell sessions that are alike; `review` are those that a policy wants looked
     at.
     """
 
@@ -60,6 +80,7 @@ class Made(msgspec.Struct):
     parts: list[Part] = []
     dropped: dict[str, int] = {}
     redactions: dict[str, int] = {}
+    known: list[Fact] = []
     facts: dict[str, dict[str, int]] = {}
     signatures: list[tuple[int, str, bytes]] = []
     review: list[str] = []
@@ -92,8 +113,10 @@ class _First:
         self._recipe = recipe
         self._folder = folder
         self._redactor = _redactor(recipe)
-        self._dropped: Counter[str] = Counter()
-        self._facts: dict[str, Counter[str]] = {}
+        self._losses = Losses()
+        self._facts: dict[int, Fact] = {}
+        self._gave: set[int] = set()
+        """The paths that gave a row."""
         self._parts: dict[str, tuple[Part, IO[bytes]]] = {}
         self._made = Made(unit.number, unit.sessions)
         self._owner = -1
@@ -114,9 +137,11 @@ class _First:
                 stream.close()
         made = self._made
         made.parts = [part for part, _ in self._parts.values()]
-        made.dropped = dict(self._dropped)
-        made.facts = {name: dict(counts) for name, counts in self._facts.items()}
-        made.signatures, made.review = self._signatures, self._review
+        made.dropped = dict(self._losses.counts)
+        made.known = [fact for owner, fact in self._facts.items() if owner in self._gave]
+        # What gave no row is no reason to leave out another session that is like it.
+        made.signatures = [one for one in self._signatures if one[0] in self._gave]
+        made.review = self._review
         made.taken = list(self._taken)
         if self._redactor is not None:
             made.redactions = self._redactor.counts
@@ -130,17 +155,22 @@ class _First:
         shaped = self._shaped(self._native(tx, family))
         if recipe.shape.family is not None:
             self._pairs(list(shaped), family, recipe.shape.family)
-            return
-        if len(family) > 1 and not recipe.train_shared:
-            shaped = duplicates.trained_once(shaped, self._unfit, keep=recipe.shape.record)
-        self._rows(shaped)
+        else:
+            if len(family) > 1 and not recipe.train_shared:
+                shaped = duplicates.trained_once(shaped, self._unfit, keep=recipe.shape.record)
+            self._rows(shaped)
+        new = [piece.key for piece in family if not piece.old]
+        gave = {self._pieces[owner].key for owner in self._gave}
+        self._losses.close(gave, new, NO_PAIR if recipe.shape.family else NOTHING_LEFT)
 
     def _pairs(self, held: list[Row], family: Sequence[Piece], pairs: Pairs) -> None:
-        for row in pairs(held):
-            if isinstance(row, Unfit):
-                self._unfit(row)
+        owners = {id(row): row.pop("_owner") for row in held}
+        for told in pairs(held):
+            of = tuple(dict.fromkeys(owners[id(row)] for row in told.of))
+            if isinstance(told.made, Unfit):
+                self._lost(told.made.reason, of)
             else:
-                self._write(row, family[0].split)
+                self._write(told.made, family[0].split, of)
                 self._taken |= dict.fromkeys(piece.mark for piece in family)
 
     def _shaped(self, natives: Iterable[Row]) -> Iterator[Row]:
@@ -155,7 +185,7 @@ class _First:
             row = rows.row_at(tx, piece.key, piece.place, self._known(tx, piece))
             reason = self._why_not(row)
             if reason is not None:
-                self._dropped[reason] += 1
+                self._lost(reason, (self._owner,))
                 continue
             clean = self._redacted(row)
             if clean is None:
@@ -165,8 +195,7 @@ class _First:
             clean["_owner"] = self._owner
             if self._recipe.near is not None and not piece.old:
                 self._signatures.append((self._owner, piece.root, duplicates.signature(clean)))
-            if not piece.old:
-                self._count(clean)
+            self._count(clean)
             yield clean
 
     def _known(self, tx: Tx, piece: Piece) -> Known:
@@ -190,7 +219,7 @@ class _First:
         clean: Row = done.value
         if done.action is Action.BLOCK:
             rule = min(rule for rule in done.rules if redactor.action([rule]) is Action.BLOCK)
-            self._dropped[f"blocked: {rule}"] += 1
+            self._lost(f"blocked: {rule}", (self._owner,))
             return None
         if done.action is Action.REVIEW:
             self._review.append(str(clean["session_id"]))
@@ -198,13 +227,9 @@ class _First:
         return clean
 
     def _count(self, row: Row) -> None:
-        for name, value in (
-            ("outcomes", row["outcome"]),
-            ("tiers", row["tier"]),
-            ("models", row["model_used"]),
-            ("agents", row["agent"]),
-        ):
-            self._facts.setdefault(name, Counter())[str(value or "unknown")] += 1
+        told = (row["outcome"], row["tier"], row["model_used"], row["agent"])
+        words = (str(value or UNKNOWN) for value in told)
+        self._facts[self._owner] = Fact(self._owner, self._pieces[self._owner].key, *words)
 
     def _rows(self, shaped: Iterable[Row]) -> None:
         each = self._recipe.shape.each
@@ -218,25 +243,31 @@ class _First:
             except Unfit as error:
                 self._unfit(error)
             else:
-                self._write(row, piece.split, owner)
+                self._write(row, piece.split, (owner,))
 
     def _unfit(self, error: Unfit) -> None:
-        self._dropped[error.reason] += 1
+        """Rows are made one after the other, so this is of the path that was read last."""
+        self._lost(error.reason, (self._owner,))
 
-    def _write(self, row: Row, split: str, owner: int = -1) -> None:
+    def _lost(self, reason: str, owners: Iterable[int]) -> None:
+        new = [piece for piece in map(self._pieces.__getitem__, owners) if not piece.old]
+        if new:
+            self._losses.add(reason, [piece.key for piece in new])
+
+    def _write(self, row: Row, split: str, owners: tuple[int, ...]) -> None:
         check = self._recipe.shape.check
         problems = check(row) if check is not None else []
         if problems:
-            self._dropped[f"not valid: {problems[0].rule}"] += 1
+            self._lost(f"not valid: {problems[0].rule}", owners)
             return
-        if owner >= 0:
-            self._taken[self._pieces[owner].mark] = None
+        self._gave.update(owners)
+        self._taken |= dict.fromkeys(self._pieces[owner].mark for owner in owners)
         part, stream = self._part(split)
         data = line(row)
         stream.write(data)
         part.rows += 1
         part.bytes += len(data)
-        part.owners.append(owner)
+        part.owners.append(owners)
 
     def _part(self, split: str) -> tuple[Part, IO[bytes]]:
         if split not in self._parts:
@@ -278,36 +309,47 @@ class _Second:
         folder: Folder,
     ) -> None:
         self._number = number
-        self._check = recipe.shape.check
+        self._shape = recipe.shape
         self._redactor = redactor
         self._left_out = left_out
         self._folder = folder
-        self._dropped: Counter[str] = Counter()
+        self._losses = Losses()
+        self._sessions: dict[int, int] = {}
+        self._gave: set[int] = set()
 
     def run(self, made: Made) -> Made:
         done = Made(made.number, made.sessions)
+        self._sessions = {fact.owner: fact.session for fact in made.known}
         done.parts = [self._again(part) for part in made.parts]
         done.redactions = self._redactor.counts if self._redactor is not None else {}
-        if self._left_out:
-            self._dropped[ALIKE] += len(self._left_out)
-        done.dropped = dict(self._dropped)
+        self._losses.close({self._sessions[owner] for owner in self._gave})
+        done.dropped = dict(self._losses.counts)
+        done.facts = _counted(fact for fact in made.known if fact.owner in self._gave)
         return done
+
+    def _lost(self, reason: str, owners: Iterable[int]) -> None:
+        self._losses.add(reason, [self._sessions[owner] for owner in owners])
 
     def _again(self, part: Part) -> Part:
         source, target = (
             self._folder.part(self._number, part.split, stage) for stage in ("first", "last")
         )
         changed = self._changed(source, part)
-        if not changed and self._left_out.isdisjoint(part.owners):
+        if not changed and all(map(self._left_out.isdisjoint, part.owners)):
+            self._gave.update(*part.owners)
             same_file(source, target)
             return Part(part.split, part.rows, part.bytes)
         done = Part(part.split)
         mended: list[tuple[int, int]] = []
         with source.open("rb") as old, private(target) as new:
-            for at, (owner, data) in enumerate(zip(part.owners, old, strict=True)):
+            for at, (owners, data) in enumerate(zip(part.owners, old, strict=True)):
                 fresh = changed.get(at, data)
-                if owner in self._left_out or fresh is None:
+                if not self._left_out.isdisjoint(owners):
+                    self._lost(ALIKE, owners)
                     continue
+                if fresh is None:
+                    continue
+                self._gave.update(owners)
                 if fresh is not data:
                     mended.append((done.bytes, len(fresh)))
                 new.write(fresh)
@@ -328,22 +370,38 @@ class _Second:
             return changed
         with source.open("rb") as stream:
             for at, data in enumerate(stream):
-                if part.owners[at] in self._left_out or not redactor.suspects(data):
+                alike = not self._left_out.isdisjoint(part.owners[at])
+                if alike or not redactor.suspects(data):
                     continue
-                fresh = _mended(redactor, data)
+                fresh = _mended(redactor, data, self._shape.mend)
                 if fresh is not data:  # even if it is the same, it is looked at once more
-                    changed[at] = self._valid(fresh)
+                    changed[at] = self._valid(fresh, part.owners[at])
         return changed
 
-    def _valid(self, data: bytes) -> bytes | None:
-        problems = self._check(msgspec.json.decode(data)) if self._check is not None else []
+    def _valid(self, data: bytes, owners: Iterable[int]) -> bytes | None:
+        check = self._shape.check
+        problems = check(msgspec.json.decode(data)) if check is not None else []
         if not problems:
             return data
-        self._dropped[f"not valid: {problems[0].rule}"] += 1
+        self._lost(f"not valid: {problems[0].rule}", owners)
         return None
 
 
-def _mended(redactor: Redactor, data: bytes) -> bytes:
+def _counted(known: Iterable[Fact]) -> dict[str, dict[str, int]]:
+    """Each session once, as the first of its paths tells it."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    seen: set[int] = set()
+    for fact in known:
+        if fact.session not in seen:
+            seen.add(fact.session)
+            counts["outcomes"][fact.outcome] += 1
+            counts["tiers"][fact.tier] += 1
+            counts["models"][fact.model] += 1
+            counts["agents"][fact.agent] += 1
+    return {name: dict(found) for name, found in counts.items()}
+
+
+def _mended(redactor: Redactor, data: bytes, mend: Callable[[Row], Row] | None) -> bytes:
     row: Any = msgspec.json.decode(data)
     if not redactor.scan(row):
         return data
@@ -352,7 +410,7 @@ def _mended(redactor: Redactor, data: bytes) -> bytes:
     clean: Any = done.value
     if isinstance(told, dict) and done.rules:
         clean["redaction"] = {**told, "n": told["n"] + done.rules.total()}
-    return line(clean)
+    return line(clean if mend is None else mend(clean))
 
 
 def _scan(redactor: Redactor, path: Path, places: Sequence[tuple[int, int]]) -> None:

@@ -183,6 +183,9 @@ where (cast(:project as bigint) is null or s.project = :project)
         or h.updated_ms < :before_ms or (h.updated_ms = :before_ms and h.session < :before_key))
 order by h.updated_ms desc, h.session desc limit :limit;
 
+-- name: audit_erased
+select count(*) from audit where action = 'erase';
+
 -- name: session_choice
 -- The keys and ids of what `session_list` would give without its limit.
 select s.key, s.id from head h join session s on s.key = h.session

@@ -20,6 +20,7 @@ from clew import wire
 from clew.access import Scope
 from clew.errors import NotFound
 from clew.exporting import asked, handed_out
+from clew.redaction.policy import Action
 from clew.server.answer import Answer, Stream
 from clew.server.call import Call
 
@@ -35,6 +36,8 @@ async def trajectories(call: Call) -> Stream:
     if query.raw:
         call.require(Scope.EXPORT_RAW)
     export, recipe = call.ledger.sync.export, asked.recipe(_asked(query))
+    if recipe.redaction is not None and Action.WARN in recipe.redaction.policy.actions.values():
+        call.require(Scope.EXPORT_RAW)  # what is warned of goes out as it is
 
     def run(output: BinaryIO) -> None:
         done = export(recipe, output=output)
