@@ -48,7 +48,7 @@ def told(format: str) -> Iterator[tuple[str, Any]]:
                 yield name, {"unfit": unfit.reason, "text": str(unfit)}
     if made.family is not None:
         for number, one in enumerate(made.family(branches())):
-            yield f"pair {number}", one
+            yield f"pair {number}", one.made
 
 
 @pytest.mark.parametrize("format", [*EACH, *FAMILY])
@@ -468,7 +468,7 @@ def test_the_examples_on_the_page_are_what_is_written(format: str) -> None:
         shown = made.each(example())
     else:
         assert made.family is not None
-        first = next(iter(made.family(branches())))
+        first = next(iter(made.family(branches()))).made
         assert not isinstance(first, Unfit)
         shown = first
     if os.environ.get("CLEW_REGENERATE"):

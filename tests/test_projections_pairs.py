@@ -23,7 +23,7 @@ def family(format: str, rows: Sequence[Row]) -> list[Any]:
     made = named(format)
     assert made.family is not None
     assert made.check is not None
-    out = list(made.family(rows))
+    out = [told.made for told in made.family(rows)]
     assert [made.check(one) for one in out if not isinstance(one, Unfit)] == [[]] * sum(
         not isinstance(one, Unfit) for one in out
     )
@@ -50,21 +50,68 @@ def two_ways(first: str = "yes", second: str = "no", **more: Any) -> list[Row]:
 # --- which way -----------------------------------------------------------------------------
 
 
+RANKS = {"success": 0, "recovered": 1, "incomplete": 2, "unknown": 2, "aborted": 3, "error": 4}
+
+
 @pytest.mark.parametrize("outcome", OUTCOMES)
 @pytest.mark.parametrize("other", OUTCOMES)
-def test_the_way_that_ended_better_is_preferred(outcome: str, other: str) -> None:
+def test_of_two_heads_the_one_that_ended_better_is_preferred(outcome: str, other: str) -> None:
+    first, second = two_ways()
+    first["outcome"], second["outcome"] = outcome, other
+    second["branch"] = "head"
+    wanted = [("yes", "no")] if RANKS[outcome] < RANKS[other] else [("no", "yes")]
+    if RANKS[outcome] == RANKS[other]:
+        wanted = []
+    assert preferred([first, second]) == preferred([second, first]) == wanted
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize("other", OUTCOMES)
+def test_what_was_left_is_worth_less_whatever_its_end_looks_like(outcome: str, other: str) -> None:
     head, left = two_ways()
     head["outcome"], left["outcome"] = outcome, other
-    ranks = {"success": 0, "recovered": 1, "incomplete": 2, "unknown": 2, "aborted": 3, "error": 4}
-    wanted = ("yes", "no") if ranks[outcome] <= ranks[other] else ("no", "yes")
-    assert preferred([head, left]) == [wanted]
-    assert preferred([left, head]) == [wanted]
+    assert preferred([head, left]) == preferred([left, head]) == [("yes", "no")]
+    for one, label in zip(family("kto", [head, left]), (True, False), strict=True):
+        assert one == "no label" or one["label"] is label
 
 
-def test_of_two_heads_that_ended_alike_neither_is_preferred() -> None:
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_of_two_that_were_left_the_later_took_the_place_of_the_first(outcome: str) -> None:
+    later, first = two_ways()
+    rows = [later | {"branch": "left"}, first | {"outcome": outcome}]
+    assert preferred(rows) == preferred(rows[::-1]) == [("yes", "no")]
+    good, bad = family("kto", rows)
+    assert good == "left", "it was left itself"
+    assert (words(bad["completion"]), bad["label"]) == (["no"], False)
+
+
+def test_what_was_left_in_other_sessions_is_told_apart_by_its_end() -> None:
+    asked, copied = History().user("which?"), History("s2").user("which?")
+    rows = [asked.says("a").row("left"), copied.says("b").row("left")]
+    assert family("dpo", rows) == []
+    rows[1]["outcome"] = "success"
+    assert preferred(rows) == [("b", "a")]
+
+
+def test_a_verifier_knows_better() -> None:
+    head, left = two_ways()
+    head |= {"outcome": "error", "outcome_source": "verifier"}
+    left |= {"outcome": "success", "outcome_source": "verifier"}
+    assert preferred([head, left]) == [("no", "yes")]
+    good, bad = family("kto", [head, left])
+    assert (words(good["completion"]), good["label"]) == (["no"], True)
+    assert (words(bad["completion"]), bad["label"]) == (["yes"], False)
+    head["outcome"] = "success"
+    assert preferred([head, left]) == [("yes", "no")]
+    assert family("kto", [head, left])[1] == "no label"
+    head["outcome_source"] = "heuristic"  # it did not know of this one
+    head["outcome"] = "error"
+    assert preferred([head, left]) == [("yes", "no")]
+
+
+def test_two_heads_that_ended_alike_are_no_pair() -> None:
     head, other = two_ways()
     assert family("dpo", [head, other | {"branch": "head"}]) == []
-    assert family("dpo", [head | {"branch": "left"}, other]) == []
     assert preferred([head | {"outcome": "success"}, other | {"branch": "head"}]) == [("yes", "no")]
 
 
@@ -132,7 +179,10 @@ def test_equal_answers_are_no_pair_whatever_their_calls_are_called() -> None:
         for id, branch in (("c1", "head"), ("toolu_9", "left"))
     ]
     assert family("dpo", rows) == []
-    assert len(family("kto", rows)) == 1
+    assert len(family("kto", rows)) == 2
+    assert family("kto", rows)[1] == "left"
+    rows[1]["branch"] = "head"
+    assert family("kto", rows)[1:] == ["same answer"]
 
 
 # --- what is made of it --------------------------------------------------------------------
@@ -216,6 +266,30 @@ def test_the_last_turn_of_a_session_is_good_or_bad(outcome: str, label: bool) ->
     assert words(made["completion"]) == ["", "ok", "2"]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "made"),
+    [("success", "left"), ("recovered", "left"), ("error", False), ("aborted", False)],
+)
+def test_what_was_left_is_never_good(outcome: str, made: str | bool) -> None:
+    row = History().user("one").says("1").row("left") | {"outcome": outcome}
+    (one,) = family("kto", [row])
+    assert (one if isinstance(one, str) else one["label"]) == made
+
+
+def test_what_a_verifier_calls_good_is_good() -> None:
+    row = History().user("one").says("", call("c1")).gives("c1").row("left")
+    row |= {"outcome": "success", "outcome_source": "verifier"}
+    assert family("kto", [row])[0]["label"] is True
+
+
+@pytest.mark.parametrize("thinks", ["", "so it is"])
+def test_an_answer_that_ends_in_a_result_is_not_good(thinks: str) -> None:
+    row = History().user("go").says("", call("c1")).gives("c1").says(thinks=thinks).row()
+    assert row["outcome_rule"] == "no-answer"
+    assert family("kto", [row]) == ["no label"]
+    assert family("kto", [row | {"outcome": "success"}]) == ["no answer"]
+
+
 @pytest.mark.parametrize("outcome", ["unknown", "incomplete"])
 def test_of_other_outcomes_nothing_is_known(outcome: str) -> None:
     row = History().user("one").says("1").row() | {"outcome": outcome}
@@ -245,7 +319,8 @@ def test_an_outcome_that_says_the_contrary_gives_no_label() -> None:
     head["outcome"] = left["outcome"] = "error"
     assert family("kto", [head, left])[0] == "no label"
     assert family("kto", [head, left])[1]["label"] is False
-    head["outcome"] = left["outcome"] = "success"
+    left |= {"branch": "head", "outcome": "recovered"}
+    head["outcome"] = "success"
     assert family("kto", [head, left])[0]["label"] is True
     assert family("kto", [head, left])[1] == "no label"
 

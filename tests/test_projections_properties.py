@@ -210,7 +210,7 @@ def test_pairs_answer_the_same_words(
         assert words(asks) == prompt
         assert [one for one in side if one and one not in ways] == []
     if format == "dpo":
-        check_pairs(rows, answers, ways)
+        check_pairs(rows, ways)
 
 
 def tell_answer(teller: Storyteller, answer: list[str]) -> list[str]:
@@ -238,23 +238,9 @@ def exported(ledger: clew.Ledger, session: str, format: str) -> list[Row]:
     return [json.loads(one) for one in out.getvalue().splitlines()]
 
 
-RANKS = {"success": 3, "recovered": 2, "unknown": 1, "error": 0}
-
-
-def rank(answer: list[str]) -> int:
-    """How a way ended, in our own words."""
-    if not answer:
-        return RANKS["unknown"]
-    if answer[-1] == "failed":
-        return RANKS["error"]
-    return RANKS["recovered" if "failed" in answer else "success"]
-
-
-def check_pairs(rows: list[Row], answers: list[list[str]], ways: list[list[str]]) -> None:
-    """The best is preferred to each worse one; of the best that ended alike, the head."""
-    last = len(answers) - 1
-    worth = [(rank(answer), number == last) for number, answer in enumerate(answers)]
-    best = worth.index(max(worth))
+def check_pairs(rows: list[Row], ways: list[list[str]]) -> None:
+    """The head took the place of all others, however they seemed to end."""
+    last = len(ways) - 1
     pairs = {(ways.index(words(r["chosen"])), ways.index(words(r["rejected"]))) for r in rows}
-    assert pairs == {(best, n) for n in range(len(ways)) if worth[n] < worth[best]}
+    assert pairs == {(last, n) for n in range(last)}
     assert len(pairs) == len(rows)

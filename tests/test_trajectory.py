@@ -444,6 +444,9 @@ OUTCOMES: tuple[tuple[str, str, tuple[Message, ...]], ...] = (
     ("incomplete", "no-answer", (ASK,)),
     ("incomplete", "no-answer", (ASK, C1, OK)),
     ("incomplete", "no-answer", (ASK, says("hello"), user("more"))),
+    ("incomplete", "no-answer", (ASK, C1, OK, says(""))),
+    ("incomplete", "no-answer", (ASK, C1, OK, says(" \n"), Message("assistant", ()))),
+    ("incomplete", "no-answer", (ASK, C1, OK, Message("assistant", (Thinking("hm"),)))),
     ("incomplete", "unanswered-call", (ASK, C1)),
     ("incomplete", "unanswered-call", (ASK, C1, gives("c1", synthetic=True))),
     ("incomplete", "unanswered-call", (ASK, C1, user("hello?"))),
@@ -456,6 +459,7 @@ OUTCOMES: tuple[tuple[str, str, tuple[Message, ...]], ...] = (
     ("error", "last-result-error", (ASK, C1, OK, C2, gives("c2", is_error=True), DONE)),
     ("recovered", "error-then-ok", (ASK, C1, BAD, C2, gives("c2"), DONE)),
     ("success", "all-results-ok", (ASK, C1, OK, DONE)),
+    ("success", "all-results-ok", (ASK, C1, OK, DONE, says(""))),
     ("success", "all-results-ok", (ASK, C1, OK, DONE, user("hint", meta=True))),
 )  # fmt: skip
 

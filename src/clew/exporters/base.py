@@ -131,6 +131,13 @@ class Unfit(ClewError):
         self.reason = reason
 
 
+class Told(NamedTuple):
+    """What was made of some rows of a family, and of which: a row, or why there is none."""
+
+    made: Row | Unfit
+    of: tuple[Row, ...]
+
+
 class Problem(NamedTuple):
     """Why a row is not fit for its format. `where` is a path in the row (`messages/3/content`),
     `rule` a stable name, `text` says what is wrong and how to mend it.

@@ -2,8 +2,8 @@
 
 Each is made from native rows (`clew.exporters.trajectory`) that were shaped and redacted:
 `each` turns one row into one of the format, `family` turns the rows of sessions with a common
-root into as many as it likes (pairs of branches), and gives an `Unfit` for each that it cannot
-say; with neither the native row is the format's.
+root into as many as it likes (pairs of branches), and tells of each that it cannot say why; with
+neither the native row is the format's.
 What comes out is a JSON object, written as a line. `file` says how such an object becomes a file
 of its own (its name and its bytes); `table` how lines become a table.
 """
@@ -18,7 +18,7 @@ import msgspec
 
 from clew.errors import Invalid
 from clew.exporters.base import Problem as Problem
-from clew.exporters.base import Row, Unfit
+from clew.exporters.base import Row, Told
 from clew.exporters.checking import anthropic as anthropic_rules
 from clew.exporters.checking import atif as atif_rules
 from clew.exporters.checking import native as native_rules
@@ -63,8 +63,10 @@ class Format(msgspec.Struct, frozen=True):
     name: str
     about: str
     each: Callable[[Row], Row] | None = None
-    family: Callable[[Sequence[Row]], Iterator[Row | Unfit]] | None = None
+    family: Callable[[Sequence[Row]], Iterator[Told]] | None = None
     check: Callable[[Row], list[Problem]] | None = None
+    mend: Callable[[Row], Row] | None = None
+    """Puts right what a secret that is replaced in a row of the format may have broken."""
     file: Callable[[Row], tuple[str, bytes]] | None = None
     lines: bool = True
     """Whether it can be written as JSON lines; otherwise only as files or as a table."""
@@ -130,6 +132,7 @@ FORMATS: dict[str, Format] = {
             "requests in content blocks, as Anthropic's API takes them",
             each=anthropic.project,
             check=anthropic_rules.check,
+            mend=anthropic.mended,
             masks=False,
         ),
         Format(

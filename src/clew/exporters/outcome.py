@@ -7,7 +7,7 @@
 | `unanswered-call` | incomplete | the last answer asks for a tool whose result never came |
 | `provider-error` | error | the history ends with the agent's notice of a failed model call |
 | `call-failed` | error | the newest model call failed, and nothing was said after it |
-| `no-answer` | incomplete | the last message is a request or a tool's result |
+| `no-answer` | incomplete | the last message that says anything is a request or a tool's result |
 | `no-evidence` | unknown | nothing was said, or no tool reported anything |
 | `last-result-error` | error | the last tool result is an error |
 | `error-then-ok` | recovered | a tool failed, a later one did not, and an answer follows |
@@ -25,12 +25,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from clew.errors import Invalid
+from clew.model import Text, Thinking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clew.exporters.pairing import Paired, Pairs
-    from clew.model import Message, ToolResult
+    from clew.model import Message, Part, ToolResult
 
 NOTICE_MODELS = frozenset({"<synthetic>"})
 """Model names under which an agent writes its own notices as assistant messages."""
@@ -95,7 +96,7 @@ def _judged(messages: Sequence[Message], pairs: Pairs, failed_last: bool) -> Out
         return Outcome("aborted", "interrupted")
     if any(result.text.startswith(_REFUSED) for result in last.tool_results):
         return Outcome("aborted", "call-refused")
-    answer = _newest(messages, sampled)
+    answer = _newest(messages, lambda message: sampled(message) and _real(message))
     if answer is not None and any(_open(one) for one in pairs.by_message.get(answer, ())):
         return Outcome("incomplete", "unanswered-call")
     if last.role == "assistant" and last.model in NOTICE_MODELS:
@@ -112,7 +113,14 @@ def _newest(messages: Sequence[Message], which: Callable[[Message], bool]) -> in
 
 
 def _real(message: Message) -> bool:
-    return not message.meta and not message.summary and message.role != "system"
+    """Whether anybody says something there. A model that only thinks, or nothing, does not."""
+    if message.meta or message.summary or message.role == "system":
+        return False
+    return message.role != "assistant" or any(map(_says, message.parts))
+
+
+def _says(part: Part) -> bool:
+    return not isinstance(part, Thinking) and not (isinstance(part, Text) and not part.text.strip())
 
 
 def _open(one: Paired) -> bool:

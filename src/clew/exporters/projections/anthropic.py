@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 NAME_CHARS: Final = 128
+_ID_OF: Final = {"tool_use": "id", "tool_result": "tool_use_id"}
 _NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -37,12 +38,22 @@ def project(row: Row) -> Row:
     return out
 
 
+def mended(row: Row) -> Row:
+    """The same row with ids that the API takes: a placeholder in one has signs that it refuses."""
+    ids = _Ids()
+    for message in row["messages"]:
+        for block in message["content"] if type(message["content"]) is list else ():
+            name = _ID_OF.get(block["type"])
+            if name is not None:
+                block[name] = ids.of(block[name])
+    return row
+
+
 class _Writer:
     """Writes turns, each call under an id that the API takes."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, str] = {}
-        self._used: set[str] = set()
+        self._id = _Ids().of
 
     def messages(self, said: Sequence[Turn]) -> list[Row]:
         out: list[Row] = []
@@ -83,8 +94,16 @@ class _Writer:
             out["is_error"] = True
         return out
 
-    def _id(self, id: str) -> str:
-        """Ids that differ stay different; what is fit stays as it is."""
+
+class _Ids:
+    """Ids that the API takes. Those that differ stay different; what is fit stays as it is."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, str] = {}
+        self._used: set[str] = set()
+
+    def of(self, id: str) -> str:
+        """The same for the same."""
         if id not in self._ids:
             plain = _NOT_IN_ID.sub("_", id) or "call"
             name, number = plain, 1

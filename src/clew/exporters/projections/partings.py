@@ -1,8 +1,9 @@
 """Where branches of one history part ways, and which way was the better one.
 
 A branch is a row; rows of one family share what was said before they parted. Where they do, the
-model was asked the same and answered differently: one answer may be preferred to the other by how
-its branch ended (`RANKS`), and where they ended alike by which one was gone on with.
+model was asked the same and answered differently. One answer is preferred to the other by what a
+verifier says of both; else the one that was gone on with to one that was left, and of two that
+were left the later one; else by how their branches seem to have ended (`RANKS`).
 """
 
 from __future__ import annotations
@@ -39,17 +40,55 @@ def pairs(rows: Sequence[Row]) -> Iterator[Pair]:
     kinds = _Kinds()
     paths = [[kinds.of(message) for message in row["messages"]] for row in rows]
     for at, ways in _partings(paths):
-        best = [max((rows[n] for n in way), key=_worth) for way in ways]
+        best = [_best([rows[n] for n in way], at) for way in ways]
         answers = [row for row in best if _answers(row, at)]
         if len(answers) < 2:
             continue
-        chosen = max(answers, key=_worth)
-        yield from (Pair(chosen, row, at) for row in answers if _worth(row) < _worth(chosen))
+        chosen = _best(answers, at)
+        yield from (Pair(chosen, row, at) for row in answers if _better(chosen, row, at))
 
 
-def _worth(row: Row) -> tuple[int, bool]:
-    """Rows that compare equal are not told apart; of equals the first counts."""
-    return RANKS.get(row["outcome"], RANKS["unknown"]), row.get("branch") != "left"
+def verified(row: Row) -> bool:
+    """Whether somebody who knows better said how it ended."""
+    return row.get("outcome_source") == "verifier"
+
+
+def left(row: Row) -> bool:
+    """Whether the head was taken away from it: by an undo, a restore, or other words in place."""
+    return row.get("branch") == "left"
+
+
+def _best(rows: Sequence[Row], at: int) -> Row:
+    """Of equals the first counts."""
+    best = rows[0]
+    for row in rows[1:]:
+        if _better(row, best, at):
+            best = row
+    return best
+
+
+def _better(one: Row, other: Row, at: int) -> bool:
+    """Whether one way is worth more than another that parts from it. What a verifier says of both
+    goes before what was done with them: whatever was left is worth less than what took its place.
+    Only then a guess at how they ended counts.
+    """
+    ranks = [RANKS.get(row["outcome"], RANKS["unknown"]) for row in (one, other)]
+    if verified(one) and verified(other) and ranks[0] != ranks[1]:
+        return ranks[0] > ranks[1]
+    if left(one) != left(other):
+        return left(other)
+    if left(one):
+        (session, mine), (another, theirs) = _entry(one, at), _entry(other, at)
+        if session is not None and session == another and mine != theirs:
+            return mine > theirs
+    return ranks[0] > ranks[1]
+
+
+def _entry(row: Row, at: int) -> tuple[str | None, int]:
+    """In which session a message was written, and as which entry: later ones have more."""
+    place = row["messages"][at].get("at") if at < len(row["messages"]) else None
+    session, _, number = str(place[0] if place else "").rpartition(":")
+    return (session, int(number)) if number.isdecimal() else (None, 0)
 
 
 def _answers(row: Row, at: int) -> bool:

@@ -12,50 +12,55 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from clew.exporters.base import Row, Unfit, line
+from clew.exporters.base import Row, Told, Unfit, line
 from clew.exporters.projections import openai, trl, turns
 from clew.exporters.projections.functions import schemas, united
-from clew.exporters.projections.partings import Pair, pairs
+from clew.exporters.projections.partings import Pair, left, pairs, verified
 from clew.exporters.projections.turns import ASSISTANT, Chat, Turn
 
 LABELS: Final = {"success": True, "recovered": True, "error": False, "aborted": False}
 """What an outcome says of a session's last turn. Of the others nothing is known."""
-_SIDES: Final = (("chosen", True), ("rejected", False))
 
 
 _Made = Callable[[], Row]
 
 
-def dpo(rows: Sequence[Row]) -> Iterator[Row | Unfit]:
+def dpo(rows: Sequence[Row]) -> Iterator[Told]:
     """`{prompt, chosen, rejected, tools?}` for each pair of branches."""
     for pair in pairs(rows):
-        yield _tried(partial(_dpo, pair))
+        yield Told(_tried(partial(_dpo, pair)), (pair.chosen, pair.rejected))
 
 
-def kto(rows: Sequence[Row]) -> Iterator[Row | Unfit]:
+def kto(rows: Sequence[Row]) -> Iterator[Told]:
     """`{prompt, completion, label, tools?}`: both answers of each pair, and the last turn of each
     session that is in no pair and whose outcome tells good from bad. Nothing stands twice.
     """
     found = list(pairs(rows))
     used = {id(row) for pair in found for row in (pair.chosen, pair.rejected)}
-    makers: list[_Made] = []
+    makers: list[tuple[Row, _Made]] = []
     for pair in found:
-        makers += [partial(_kto, pair, side, label) for side, label in _SIDES]
-    makers += [partial(_last_turn, row) for row in rows if id(row) not in used]
+        makers.append((pair.chosen, partial(_kto, pair, "chosen", True)))
+        makers.append((pair.rejected, partial(_kto, pair, "rejected", False)))
+    makers += [(row, partial(_last_turn, row)) for row in rows if id(row) not in used]
     seen: set[bytes] = set()
-    for make in makers:
+    gave: set[int] = set()
+    for row, make in makers:
         made = _tried(make)
         key = None if isinstance(made, Unfit) else _said(made["prompt"] + made["completion"])
-        if key is None or key not in seen:
-            yield made
-        if key is not None:
+        if key is not None and key in seen:
+            if id(row) in gave:
+                continue
+            made = Unfit("same answer", "another branch says the same")
+        elif key is not None:
             seen.add(key)
+            gave.add(id(row))
+        yield Told(made, (row,))
 
 
-def openai_preference(rows: Sequence[Row]) -> Iterator[Row | Unfit]:
+def openai_preference(rows: Sequence[Row]) -> Iterator[Told]:
     """`{input, preferred_output, non_preferred_output}` for each pair of branches."""
     for pair in pairs(rows):
-        yield _tried(partial(_openai, pair))
+        yield Told(_tried(partial(_openai, pair)), (pair.chosen, pair.rejected))
 
 
 def _tried(make: _Made) -> Row | Unfit:
@@ -79,12 +84,17 @@ def _dpo(pair: Pair) -> Row:
 
 def _kto(pair: Pair, side: str, label: bool) -> Row:
     """One side of a pair. Raises `Unfit` when the other cannot be said (then it is no pair), or
-    when it was the better (the worse) of two and ended badly (well) all the same.
+    when it was the better (the worse) of two and ended badly (well) all the same. That a branch
+    which was left seemed to end well says nothing for it: something took its place.
     """
     both = _dpo(pair)
-    outcome = (pair.chosen if label else pair.rejected)["outcome"]
-    if LABELS.get(outcome, label) != label:
+    row = pair.chosen if label else pair.rejected
+    outcome = row["outcome"]
+    replaced = left(row) and not label and not verified(row)
+    if not replaced and LABELS.get(outcome, label) != label:
         raise Unfit("no label", f"{side} of a pair, and {outcome} all the same")
+    if label:
+        _good(row, both[side])
     out = {"prompt": both["prompt"], "completion": both[side], "label": label}
     return out | ({"tools": both["tools"]} if "tools" in both else {})
 
@@ -102,7 +112,22 @@ def _last_turn(row: Row) -> Row:
         "completion": trl.messages(_answer(row, at), marked=False),
         "label": label,
     }
+    if label:
+        _good(row, out["completion"])
     return out | ({"tools": schemas(row["tools"])} if row["tools"] else {})
+
+
+def _good(row: Row, completion: Sequence[Row]) -> None:
+    """Raises `Unfit` for what must not be taught as good, unless a verifier says that it is: what
+    was left, and what ends before the model has said anything.
+    """
+    if verified(row) and row["outcome"] in ("success", "recovered"):
+        return
+    if left(row):
+        raise Unfit("left", "it was undone, or left for something else: that is no sign of good")
+    last = completion[-1]
+    if last["role"] != ASSISTANT or not (last.get("content") or last.get("tool_calls")):
+        raise Unfit("no answer", "it ends with the result of a call, and the model says nothing")
 
 
 def _openai(pair: Pair) -> Row:
