@@ -109,6 +109,8 @@ class Collector:
         self._parents: list[int] = []
         self._touched: set[int] = set()
         self._whole = False
+        self._unsure = False
+        self._hits: set[str] = set()
 
     def touched(self, value: JSON) -> frozenset[int] | None:
         """The containers (by `id`) on the way to something that is found; none at all when
@@ -131,6 +133,13 @@ class Collector:
                 out.add(id(self._containers[number]))
                 number = self._parents[number]  # noqa: PLW2901 - up to the top
         return frozenset(out)
+
+    @property
+    def texts(self) -> frozenset[str] | None:
+        """The texts that something was found in; others need no look where `touched` leads.
+        `None` when that cannot be said.
+        """
+        return None if self._whole or self._unsure else frozenset(self._hits)
 
     # --- the value itself -------------------------------------------------------------------
 
@@ -217,7 +226,7 @@ class Collector:
         elif type(item) is int and key and not -NUMBER_MAX <= item <= NUMBER_MAX:
             self._under(str(item), key)
         elif documents and type(item) is float and abs(item) > _EXACT_MAX:
-            self._touched.add(owner)
+            self._odd_one(owner)
         return 0
 
     def _pair(self, value: dict[str, JSON]) -> str:
@@ -269,7 +278,7 @@ class Collector:
                 strings += self._list(one, under, owner, depth, documents + 1, stack)
         plain = text.replace("\\\\", "") if "\\" in text else text
         if 2 * strings != plain.count('"') - plain.count('\\"'):
-            self._touched.add(owner)  # a key stands there twice
+            self._odd_one(owner)  # a key stands there twice
 
     def _odd(self, text: str, key: str, owner: int) -> None:
         """No document, or one that only a lenient reader reads."""
@@ -278,7 +287,12 @@ class Collector:
         except (ValueError, RecursionError):
             self._under(text, key)
         else:
-            self._touched.add(owner)
+            self._odd_one(owner)
+
+    def _odd_one(self, owner: int) -> None:
+        """It has to be read in another way to say what is in it."""
+        self._touched.add(owner)
+        self._unsure = True
 
     # --- looking ----------------------------------------------------------------------------
 
@@ -288,6 +302,7 @@ class Collector:
             return
         keys = set(run.keys)
         for number in self._look(run):
+            self._hits.add(run.texts[number])
             if number in keys:
                 # What stands under a key that changes is judged by what becomes of the key.
                 self._keys.known.pop(run.texts[number], None)

@@ -130,6 +130,7 @@ class Redactor:
         self._in_lines: RawLiterals | None = None
         self._in_lines_with = 0
         self._replacing = Walker(self._replaced, paths=False)
+        self._hits: frozenset[str] | None = None
 
     def fresh(self) -> Redactor:
         """Another one, made with the same, that has learned nothing."""
@@ -274,7 +275,10 @@ class Redactor:
             self._keys_with = self.learned
         self._warned.clear()
         self._ruled.clear()
-        return Collector(look or self._look, self._keys).touched(value)
+        collector = Collector(look or self._look, self._keys)
+        touched = collector.touched(value)
+        self._hits = collector.texts
+        return touched
 
     def _look_again(self, run: Run) -> Iterable[int]:
         """The texts that hold a known value."""
@@ -318,6 +322,8 @@ class Redactor:
     # --- one string -----------------------------------------------------------------------
 
     def _replaced(self, text: str, key: str, path: str) -> str:
+        if self._hits is not None and text not in self._hits:
+            return text
         secret = self._secret(key)
         if not secret:
             seen = self._short.get(text)
