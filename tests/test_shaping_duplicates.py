@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clew.errors import Invalid
 from clew.exporters.base import line
-from clew.exporters.shaping import Shaping, shape
+from clew.exporters.shaping import Shaping, duplicates, shape
 from clew.exporters.shaping.duplicates import near_duplicates, signature, trained_once
 from shaping_kit import Row, Talk, check_row, places, rules, talks, usage, words
 
@@ -54,6 +54,34 @@ def test_what_branches_share_trains_once(ledger: Any) -> None:
     assert [m.get("context", False) for m in made[1]["messages"]] == [True] * 4 + [False] * 2
     for one in made:
         check_row(one)
+
+
+def in_pieces(*entries: int) -> Row:
+    """An answer that was written down in several entries, as far as a branch took it."""
+    row = Talk().user("a").says("1").user("b").says("2").row()
+    row["messages"][1] |= {"at": [f"s:{n}" for n in entries], "content": f"as of {entries}"}
+    return row
+
+
+def test_an_answer_in_pieces_of_which_some_trained_before_trains_no_more() -> None:
+    rows = [in_pieces(2, 3), in_pieces(2), in_pieces(2, 3, 4)]
+    for number, row in enumerate(rows):
+        row["messages"][3]["at"] = [f"own:{number}"]
+    for order in (rows, rows[::-1], [rows[1], rows[0], rows[2]]):
+        made = list(trained_once(order))
+        trains = [[m["train"] for m in one["messages"] if m["sampled"]] for one in made]
+        assert trains == [[True, True], [False, True], [False, True]]
+        for one in made:
+            check_row(one)
+
+
+def test_what_nobody_learns_is_repeated_when_all_of_it_was_there() -> None:
+    rows = [in_pieces(2), in_pieces(2, 3), in_pieces(3)]
+    for number, row in enumerate(rows):
+        row["messages"][1] |= {"train": False, "train_rule": "cut-short"}
+        row["messages"][3]["at"] = [f"own:{number}"]
+    made = list(trained_once(rows))
+    assert [one["messages"][1].get("context", False) for one in made] == [False, False, True]
 
 
 def family() -> list[Row]:
@@ -258,3 +286,24 @@ def test_many_alike_are_compared_with_few() -> None:
     marks = [signature(said(" ".join(common + random_text(n, 300)))) for n in range(1, 300)]
     assert near_duplicates(marks, 0.9) == {}
     assert near_duplicates([*marks, marks[5], marks[-1]], 0.9)[299] == 5
+
+
+def test_of_a_long_session_the_beginning_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "SAID_CHARS_MAX", 60)
+    said = [
+        Talk().user("one two three four five").says(answer).row() for answer in ("a b c d", "e")
+    ]
+    first, second = map(signature, said)
+    assert first != second
+    longer = [Talk().user("x y " * 15).says(answer).row() for answer in ("a b c d", "e")]
+    first, second = map(signature, longer)
+    assert first == second != b""
+
+
+@pytest.mark.parametrize("step", [1, 7, 64])
+def test_pieces_change_no_signature(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "  ".join(WORDS[:300]) + "\n\n" + " ".join(WORDS[200:210])
+    row = Talk().user(words).says("\u85e4\u3042 " + words).row()
+    whole = signature(row)
+    monkeypatch.setattr(duplicates, "_STEP_CHARS", step)
+    assert signature(row) == whole

@@ -14,7 +14,9 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from array import array
 from bisect import bisect_left
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from clew.errors import Invalid
@@ -38,7 +40,13 @@ _BUCKET_MAX = 100
 """How many sessions one is compared with because of one common band."""
 _MISSED_MAX = 0.001
 """How likely a pair at the threshold may be overlooked."""
+SAID_CHARS_MAX: Final = 4_000_000
+"""So much of what was said in a session is compared; longer ones are known by their beginning."""
+_STEP_CHARS = 1 << 16
+_Key = tuple[object, object, int]
+"""A role, an entry, and which of the messages of that role that are made of it."""
 _SCRIPT_WITHOUT_SPACES = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_SPACE = re.compile(r"\s")
 _UNSPACED = re.compile(f"[{_SCRIPT_WITHOUT_SPACES}]")
 _WORDS = re.compile(rf"[{_SCRIPT_WITHOUT_SPACES}]|[^\s{_SCRIPT_WITHOUT_SPACES}]+")
 
@@ -59,20 +67,19 @@ def trained_once(
     A row in which nothing is left to train goes to `on_unfit`, or is left out, unless such rows
     are to be kept.
     """
-    seen: set[tuple[object, ...]] = set()
-    trained: set[tuple[object, ...]] = set()
+    seen: set[_Key] = set()
+    trained: set[_Key] = set()
     for row in rows:
         keys = list(_keys(row["messages"]))
         messages = [
-            message
-            if key is None or key not in seen or (message["train"] and key not in trained)
-            else _repeated(message)
+            _repeated(message) if _known(key, message, seen, trained) else message
             for key, message in zip(keys, row["messages"], strict=True)
         ]
         before, after = (any(m["train"] for m in some) for some in (row["messages"], messages))
-        named = [(key, m) for key, m in zip(keys, messages, strict=True) if key is not None]
-        seen.update(key for key, _ in named)
-        trained.update(key for key, message in named if message["train"])
+        for key, message in zip(keys, messages, strict=True):
+            seen.update(key)
+            if message["train"]:
+                trained.update(key)
         if before and not after and not keep:
             if on_unfit is not None:
                 on_unfit(Unfit("shared prefix", "everything in it trains in an earlier row"))
@@ -86,18 +93,24 @@ def _repeated(message: Row) -> Row:
     return message if message.get("context") else as_context(message, SHARED)
 
 
-def _keys(messages: Sequence[Row]) -> Iterator[tuple[object, ...] | None]:
-    """What each message is known by: its entries; and as several may be made of one entry (calls
-    one by one, their results), which of them it is.
+def _known(key: Sequence[_Key], message: Row, seen: set[_Key], trained: set[_Key]) -> bool:
+    """Whether a message was there before: to be learned, any of its entries that was; otherwise all
+    of them. A branch may end within an answer that was written down in several.
     """
-    counts: dict[tuple[object, ...], int] = {}
+    if message["train"]:
+        return any(one in trained for one in key)
+    return bool(key) and all(one in seen for one in key)
+
+
+def _keys(messages: Sequence[Row]) -> Iterator[tuple[_Key, ...]]:
+    """What each message is known by: its entries; and as several may be made of one entry (calls
+    one by one, their results), for each which of them it is.
+    """
+    counts: Counter[tuple[object, object]] = Counter()
     for message in messages:
-        place = (message["role"], *(message.get("at") or ()))
-        if len(place) == 1:
-            yield None
-            continue
-        counts[place] = counts.get(place, 0) + 1
-        yield (*place, counts[place])
+        places = [(message["role"], entry) for entry in message.get("at") or ()]
+        counts.update(places)
+        yield tuple((*place, counts[place]) for place in places)
 
 
 # --- sessions that repeat another ----------------------------------------------------------
@@ -108,13 +121,21 @@ def signature(row: Row) -> bytes:
     the user and the model and of the arguments of calls; empty when nothing was said. Injected
     messages, summaries, results and context do not count. Equal on every machine.
     """
-    text = "\n".join(_said(row["messages"])).lower()
-    words = _WORDS.findall(text) if _UNSPACED.search(text) else text.split()
-    if not words:
+    said = [text.lower() for text in _beginning(_said(row["messages"]))]
+    unspaced = any(map(_UNSPACED.search, said))
+    # Only hashes are kept, four bytes each: words take twenty times as much.
+    found = array("I")
+    spoken: list[bytes] = []
+    for text in said:
+        for start, end in _steps(text):
+            words = text[start:end]
+            split = _WORDS.findall(words) if unspaced else words.split()
+            spoken = spoken[-3:] + [word.encode("utf-8", "surrogatepass") for word in split]
+            runs = zip(spoken, spoken[1:], spoken[2:], spoken[3:], strict=False)
+            found.extend(map(zlib.crc32, map(b" ".join, runs)))
+    if not spoken:
         return b""
-    spoken = [word.encode("utf-8", "surrogatepass") for word in words]
-    runs = zip(spoken, spoken[1:], spoken[2:], spoken[3:], strict=False)
-    hashes = sorted(map(zlib.crc32, map(b" ".join, runs)))
+    hashes = sorted(found)
     if not hashes:
         hashes = [zlib.crc32(b" ".join(spoken))]
     first = (bisect_left(hashes, point) for point in _POINTS)
@@ -124,6 +145,26 @@ def signature(row: Row) -> bytes:
         return made
     distinct = sorted(set(hashes))
     return made + struct.pack(f"<{len(distinct)}I", *distinct)
+
+
+def _beginning(texts: Iterable[str]) -> Iterator[str]:
+    """Texts, as far as they are looked at."""
+    left = SAID_CHARS_MAX
+    for text in texts:
+        if left <= 0:
+            return
+        yield text[:left]
+        left -= len(text)
+
+
+def _steps(text: str) -> Iterator[tuple[int, int]]:
+    """Where a text may be cut: between words, into pieces that take little room."""
+    start = 0
+    while start < len(text):
+        space = _SPACE.search(text, start + _STEP_CHARS)
+        end = space.start() if space else len(text)
+        yield start, end
+        start = end
 
 
 def _said(messages: Iterable[Row]) -> Iterator[str]:
