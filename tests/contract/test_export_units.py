@@ -222,10 +222,11 @@ def test_a_folder_has_a_folder_for_each_split(ledger: clew.Ledger, tmp_path: Pat
     for _ in range(8):
         ledger.create().extend(turns(1))
     options = ExportOptions(splits=Splits({"a": 1, "b": 1}), overwrite=True)
-    for _ in range(2):
+    ledger.export(Recipe(format="markdown"), output=tmp_path / "out", options=options)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "b"]
+    assert len(list((tmp_path / "out").glob("*/*.md"))) == 8
+    with pytest.raises(clew.Invalid, match="with files in it"):
         ledger.export(Recipe(format="markdown"), output=tmp_path / "out", options=options)
-        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "b"]
-        assert len(list((tmp_path / "out").glob("*/*.md"))) == 8
 
 
 # --- exports that go on from another -----------------------------------------------------

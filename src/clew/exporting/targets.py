@@ -86,7 +86,7 @@ class Target:
         """
         try:
             mode = path.lstat().st_mode
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         if stat.S_ISDIR(mode):
             if self.kind != "folder":
