@@ -119,15 +119,19 @@ def run_start(run: Pattern, data: bytes, least: int, end: int) -> int:
 
 WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 _HEX = frozenset(b"0123456789abcdefABCDEF")
-_COLOUR = compiled(rb"(?:\x1b|\\u001[bB]|\\x1[bB]|\\033|\\e)\[[0-9;]{0,12}m")
-_COLOUR_BYTES_MAX = 20
+_COLOUR = compiled(
+    rb"(?:(?:\x1b|\\u001[bB]|\\x1[bB]|\\033|\\e|\^\[)(?:\[[0-9;:]{0,32}[mKGHJ]|\(B)|\[[0-9;:]{1,32}m)$"
+)
+_COLOUR_ENDS = frozenset(b"mKGHJB")
+_COLOUR_BYTES_MAX = 40
 
 
 def starts_word(data: bytes, start: int) -> bool:
     r"""True when a word may begin at `start`.
 
     A letter before it does not count when it ends an escape (`\n`, `\u0022`, `%22`) or a
-    terminal colour: text that was serialised once more is still searched.
+    terminal's colour (`ESC [ 0 m`, `ESC [ K`, also written out or without its first byte): text
+    that was serialised once more is still searched.
     """
     if start == 0 or data[start - 1] not in WORD:
         return True
@@ -137,10 +141,9 @@ def starts_word(data: bytes, start: int) -> bool:
         return True
     if data[max(0, start - 6) : start - 4] == b"\\u" and _HEX.issuperset(data[start - 4 : start]):
         return True
-    return data[start - 1] == ord("m") and _after_colour(data, start)
+    return data[start - 1] in _COLOUR_ENDS and _after_colour(data, start)
 
 
 def _after_colour(data: bytes, start: int) -> bool:
-    begin = max(0, start - _COLOUR_BYTES_MAX)
-    found = _COLOUR.search(data, begin, start)
-    return found is not None and found.end() == start
+    before = data[max(0, start - _COLOUR_BYTES_MAX) : start]
+    return (b"[" in before or before.endswith(b"(B")) and _COLOUR.search(before) is not None

@@ -16,7 +16,7 @@ import hashlib
 from dataclasses import replace
 from functools import partial
 
-from clew.redaction import encoded, places, shapes
+from clew.redaction import coloured, encoded, places, shapes
 from clew.redaction.providers import PROVIDERS
 from clew.redaction.rule import (
     EMAIL,
@@ -96,24 +96,25 @@ _SHAPES = (
         rb"(?i)authorization[\\]{0,4}[\"']?\s{0,4}[:=]\s{0,4}[\\]{0,4}[\"']?"
         rb"(?:(?:token|apikey(?:-v[0-9])?|key|bearer|digest|negotiate|ssws|bot|pve(?:api)?token|client-id"
         rb"|genie ?key|sso-key|shippotoken|deepl-auth-key|aws4-hmac-sha256)[\s=]{1,4})?"
-        rb"([^\s\"'\\,;<>{}$]{8,})", shapes.random_value, edge=False,
+        rb"([^\s\x00\"'\\,;<>{}$]{8,})", shapes.random_value, edge=False,
         grow=rb"[A-Za-z0-9._~+/=-]*",
     ),
     Rule(
         "cookie", SECRET, b"cC",
         rb"(?i:cookie)[\\]{0,4}[\"']?:\s{0,2}[\\]{0,4}[\"']?[A-Za-z0-9_.-]{2}",
-        rb"(?i)cookie[\\]{0,4}[\"']?:\s{0,2}[\\]{0,4}[\"']?([A-Za-z0-9_.-]{2,64}=[^\s\"'\\,<>;]{8,}"
-        rb"(?:;\s?[A-Za-z0-9_.-]{1,64}=[^\s\"'\\,<>;]*)*)", shapes.cookie, edge=False,
+        rb"(?i)cookie[\\]{0,4}[\"']?:\s{0,2}[\\]{0,4}[\"']?([A-Za-z0-9_.-]{2,64}=[^\s\x00\"'\\,<>;]{8,}"
+        rb"(?:;\s?[A-Za-z0-9_.-]{1,64}=[^\s\x00\"'\\,<>;]*)*)", shapes.cookie, edge=False,
         window=4096,
     ),
     Rule(
         "url-password", SECRET, b":",
-        rb"://[^\s/:@\"'<>`]{0,48}:[^\s/@\"'<>`]{2,80}@[A-Za-z0-9\[$<{]",
-        rb"://[^\s/:@\"'<>`]{0,48}:([^\s/@\"'<>`]{2,80})@", shapes.url_password, edge=False,
+        rb"://[^\s\x00/:@\"'<>`]{0,48}:[^\s\x00/@\"'<>`]{2,80}@[A-Za-z0-9\[$<{]",
+        rb"://[^\s\x00/:@\"'<>`]{0,48}:([^\s\x00/@\"'<>`]{2,80})@", shapes.url_password, edge=False,
     ),
     Rule(
-        "url-password-cut", SECRET, b":", rb"://[A-Za-z0-9_.%+-]{0,48}:[^\s/:@\"'<>`]{8}",
-        rb"://[A-Za-z0-9_.%+-]{0,48}:([^\s/:@\"'<>`]{8,80})", shapes.url_password_cut, edge=False,
+        "url-password-cut", SECRET, b":", rb"://[A-Za-z0-9_.%+-]{0,48}:[^\s\x00/:@\"'<>`]{8}",
+        rb"://[A-Za-z0-9_.%+-]{0,48}:([^\s\x00/:@\"'<>`]{8,80})",
+        shapes.url_password_cut, edge=False,
     ),
     Rule(
         "url-token", SECRET, b":", rb"://[A-Za-z0-9_-]{20,80}@",
@@ -148,13 +149,15 @@ _SHAPES = (
         grow=_URL64 + b"*",
     ),
     Rule(
-        "curl-user", SECRET, b"-", rb"-(?:u|-user)[ =]{1,2}[\"']?[^\s:\"']{1,40}:[^\s\"']{4}",
-        rb"-(?:u|-user)[ =]{1,2}[\"']?[^\s:\"']{1,40}:([^\s\"']{4,80})", shapes.not_placeholder,
+        "curl-user", SECRET, b"-",
+        rb"-(?:u|-user)[ =]{1,2}[\"']?[^\s\x00:\"']{1,40}:[^\s\x00\"']{4}",
+        rb"-(?:u|-user)[ =]{1,2}[\"']?[^\s\x00:\"']{1,40}:([^\s\x00\"']{4,80})",
+        shapes.not_placeholder,
     ),
     Rule(
         "flag", SECRET, b"-",
-        _FLAG + rb"[ =]{1,2}[\"']?[^\s\"'-]",
-        rb"(" + _FLAG + rb")[ =]{1,2}[\"']?([^\s\"'\\]{6,200})", shapes.flag,
+        _FLAG + rb"[ =]{1,2}[\"']?[^\s\x00\"'-]",
+        rb"(" + _FLAG + rb")[ =]{1,2}[\"']?([^\s\x00\"'\\]{6,200})", shapes.flag,
     ),
 )  # fmt: skip
 
@@ -172,19 +175,19 @@ _FILES = (
     ),
     Rule(
         "ansible-vault", SECRET, b"$", rb"\$ANSIBLE_VAULT;[0-9]",
-        rb"\$ANSIBLE_VAULT;[0-9.]{1,5};[A-Z0-9]{3,12}(?:;[^\s\\;]{1,64})?"
+        rb"\$ANSIBLE_VAULT;[0-9.]{1,5};[A-Z0-9]{3,12}(?:;[^\s\x00\\;]{1,64})?"
         rb"(?:(?:\s|\\{1,3}[nr]){1,24}[0-9a-f]{2,})+", edge=False,
         grow=rb"(?:(?:\s|\\{1,3}[nr]){0,24}[0-9a-f]{2,})*",
     ),
     Rule(
         "pgpass", SECRET, b":",
-        rb":(?:543[0-9]|6432):[A-Za-z0-9_*-]{1,63}:[^\s:]{1,63}:[^\s:]",
-        rb":(?:543[0-9]|6432):[A-Za-z0-9_*-]{1,63}:[^\s:]{1,63}:([^\s\"'\\]{4,128})",
+        rb":(?:543[0-9]|6432):[A-Za-z0-9_*-]{1,63}:[^\s\x00:]{1,63}:[^\s\x00:]",
+        rb":(?:543[0-9]|6432):[A-Za-z0-9_*-]{1,63}:[^\s\x00:]{1,63}:([^\s\x00\"'\\]{4,128})",
         shapes.argument, edge=False,
     ),
     Rule(
         "otpauth", SECRET, b"o", rb"otpauth://[a-z]{4}/",
-        rb"otpauth://[a-z]{4}/[^\s\"'<>]{0,300}[?&]secret=([A-Za-z2-7=%]{8,200})",
+        rb"otpauth://[a-z]{4}/[^\s\x00\"'<>]{0,300}[?&]secret=([A-Za-z2-7=%]{8,200})",
     ),
     Rule(
         "private-jwk", SECRET, b"\"'",
@@ -195,7 +198,7 @@ _FILES = (
 )  # fmt: skip
 
 _QUOTE = rb"[\\]{0,4}[\"']?"
-_WORD = _QUOTE + rb"([^\s\"'\\]{4,200})"
+_WORD = _QUOTE + rb"([^\s\x00\"'\\]{4,200})"
 
 _SQL = rb"(?i:identified\s{1,3}(?:with\s{1,3}[a-z0-9_'\"]{1,40}\s{1,3})?(?:by|as)|password)"
 _CONNECT = (
@@ -205,8 +208,8 @@ _CONNECT = (
 )
 _DEVICE = (
     rb"(?:snmp-server community|enable (?:secret|password)"
-    rb"|username [^\s]{1,32}(?: privilege [0-9]{1,2})? (?:secret|password)"
-    rb"|key-string|pre-shared-key|pac key|neighbor [^\s]{3,40} password) "
+    rb"|username [^\s\x00]{1,32}(?: privilege [0-9]{1,2})? (?:secret|password)"
+    rb"|key-string|pre-shared-key|pac key|neighbor [^\s\x00]{3,40} password) "
 )
 
 _COMMANDS = (
@@ -227,11 +230,11 @@ _COMMANDS = (
         "htpasswd", SECRET, b"h", rb"htpasswd\s{1,4}-",
         rb"htpasswd(?:\s{1,4}-[A-Za-z]{1,8}){0,4}\s{1,4}-[A-Za-z]{0,6}b[A-Za-z]{0,6}"
         rb"(?:\s{1,4}-[A-Za-z]{1,8}){0,4}"
-        rb"\s{1,4}[^\s-][^\s]{0,120}\s{1,4}[^\s]{1,64}\s{1,4}" + _WORD, shapes.argument,
+        rb"\s{1,4}[^\s\x00-][^\s\x00]{0,120}\s{1,4}[^\s\x00]{1,64}\s{1,4}" + _WORD, shapes.argument,
     ),
     Rule(
         "openssl-pass", SECRET, b"-", rb"-pass(?:in|out)?\s{1,4}[\"']?pass:",
-        rb"-pass(?:in|out)?\s{1,4}[\"']?pass:([^\s\"'\\]{4,200})", shapes.argument,
+        rb"-pass(?:in|out)?\s{1,4}[\"']?pass:([^\s\x00\"'\\]{4,200})", shapes.argument,
     ),
     Rule(
         "archive-password", SECRET, b"uz", rb"(?:un)?zip\s{1,4}[^\n|;&]{0,60}-P",
@@ -242,32 +245,32 @@ _COMMANDS = (
         rb"aws configure set ([A-Za-z0-9_.-]{1,80})\s{1,4}" + _WORD, shapes.flag,
     ),
     Rule(
-        "piped-password", SECRET, b"e", rb"echo (?:-n )?[\"']?[^\s\"']{4,80}[\"']? ?\| ?[a-z]",
+        "piped-password", SECRET, b"e", rb"echo (?:-n )?[\"']?[^\s\x00\"']{4,80}[\"']? ?\| ?[a-z]",
         rb"echo (?:-n )?" + _WORD + rb"[\"']? ?\| ?"
         rb"(?:sudo\s[^\n|;&]{0,20}-S|[^\n|;&]{1,80}--password-stdin)", shapes.argument,
     ),
     Rule(
         "auth-pair", SECRET, b"aB", rb"(?:auth\s{0,2}=\s{0,2}|BasicAuth)\(\s{0,4}[\\]{0,4}[\"']",
-        rb"(?:auth\s{0,2}=\s{0,2}|BasicAuth)\(\s{0,4}[\\]{0,4}[\"'][^\s\"'\\]{1,64}[\\]{0,4}[\"']"
-        rb"\s{0,4},\s{0,4}[\\]{0,4}[\"']([^\s\"'\\]{4,200})", shapes.argument, edge=False,
+        rb"(?:auth\s{0,2}=\s{0,2}|BasicAuth)\(\s{0,4}[\\]{0,4}[\"'][^\s\x00\"'\\]{1,64}[\\]{0,4}[\"']"
+        rb"\s{0,4},\s{0,4}[\\]{0,4}[\"']([^\s\x00\"'\\]{4,200})", shapes.argument, edge=False,
     ),
     Rule(
         "connect-call", SECRET, b"mpnDNPR", _CONNECT,
         _CONNECT + rb"\s{0,8}(?:(?:[\\]{0,4}[\"'][^\"'\n]{0,120}[\"']"
         rb"|[A-Za-z_$][A-Za-z0-9_.$>-]{0,60})\s{0,4},\s{0,8}){1,3}"
-        rb"[\\]{0,4}[\"']([^\s\"'\\]{4,128})[\\]{0,4}[\"']", shapes.argument,
+        rb"[\\]{0,4}[\"']([^\s\x00\"'\\]{4,128})[\\]{0,4}[\"']", shapes.argument,
     ),
     Rule(
-        "sql-password", SECRET, b"iIpP", _SQL + rb"\s{1,3}[\\]{0,4}['\"][^\s'\"]",
-        _SQL + rb"\s{1,3}[\\]{0,4}['\"]([^\s'\"\\]{4,128})", shapes.argument,
+        "sql-password", SECRET, b"iIpP", _SQL + rb"\s{1,3}[\\]{0,4}['\"][^\s\x00'\"]",
+        _SQL + rb"\s{1,3}[\\]{0,4}['\"]([^\s\x00'\"\\]{4,128})", shapes.argument,
     ),
     Rule(
         "secure-string", SECRET, b"C", rb"ConvertTo-SecureString\s",
         rb"ConvertTo-SecureString\s{1,4}(?:-[A-Z][A-Za-z]{2,12}\s{1,4}){0,3}[\\]{0,4}[\"']"
-        rb"([^\s\"'\\]{4,128})", shapes.argument,
+        rb"([^\s\x00\"'\\]{4,128})", shapes.argument,
     ),
     Rule(
-        "network-device", SECRET, b"seukpn", _DEVICE + rb"[^\s]",
+        "network-device", SECRET, b"seukpn", _DEVICE + rb"[^\s\x00]",
         _DEVICE + rb"(?:[0-9] )?" + _WORD, shapes.device,
     ),
     Rule(
@@ -275,17 +278,17 @@ _COMMANDS = (
         rb"(?:redis-cli|sqlcmd|ldap(?:search|modify|add|passwd)|vault login|smbclient) ",
         rb"(?:redis-cli(?: [^\n|;&]{0,80})?? -a|sqlcmd(?: [^\n|;&]{0,120})?? -P"
         rb"|ldap[a-z]{3,8}(?: [^\n|;&]{0,160})?? -w|vault login(?: -[a-z=-]{1,30}){0,3}"
-        rb"|smbclient(?: [^\n|;&]{0,120})?? -U [^\s%]{1,40}%)\s{0,4}" + _WORD, shapes.argument,
+        rb"|smbclient(?: [^\n|;&]{0,120})?? -U [^\s\x00%]{1,40}%)\s{0,4}" + _WORD, shapes.argument,
     ),
     Rule(
         "element", SECRET, b"<",
         rb"<[A-Za-z0-9_.:-]{0,24}(?i:pass|pwd|secret|token|key|credential)[A-Za-z0-9_.:-]{0,12}>"
-        rb"[^\s<>]",
-        rb"<([A-Za-z0-9_.:-]{3,48})>([^\s<>]{4,400})", shapes.tagged, edge=False,
+        rb"[^\s\x00<>]",
+        rb"<([A-Za-z0-9_.:-]{3,48})>([^\s\x00<>]{4,400})", shapes.tagged, edge=False,
     ),
     Rule(
-        "netrc", SECRET, b"l", rb"login\s{1,4}[^\s]{1,64}\s{1,8}password\s{1,4}[^\s]{4}",
-        rb"login\s{1,4}[^\s]{1,64}\s{1,8}password\s{1,4}" + _WORD, shapes.argument,
+        "netrc", SECRET, b"l", rb"login\s{1,4}[^\s\x00]{1,64}\s{1,8}password\s{1,4}[^\s\x00]{4}",
+        rb"login\s{1,4}[^\s\x00]{1,64}\s{1,8}password\s{1,4}" + _WORD, shapes.argument,
     ),
     Rule(
         "name-value", SECRET, b"nN",
@@ -296,9 +299,9 @@ _COMMANDS = (
     Rule(
         "secret-list", SECRET, b"psPStTaAcC",
         rb"(?i:passwords|passphrases|secrets|credentials|api[_-]?keys|access[_-]?keys)"
-        rb"[\\]{0,4}[\"']?\s{0,4}[:=]\s{0,4}\[\s{0,12}[\\]{0,4}[\"'][^\s\"']",
+        rb"[\\]{0,4}[\"']?\s{0,4}[:=]\s{0,4}\[\s{0,12}[\\]{0,4}[\"'][^\s\x00\"']",
         rb"[A-Za-z_-]{7,12}[\\]{0,4}[\"']?\s{0,4}[:=]\s{0,4}\[\s{0,12}[\\]{0,4}[\"']"
-        rb"([^\s\"'\\\[\]]{4,}(?:[\\]{0,4}[\"'],\s*[\\]{0,4}[\"'][^\s\"'\\\[\]]+)*)",
+        rb"([^\s\x00\"'\\\[\]]{4,}(?:[\\]{0,4}[\"'],\s*[\\]{0,4}[\"'][^\s\x00\"'\\\[\]]+)*)",
         shapes.secret_list, window=2048,
     ),
 )  # fmt: skip
@@ -313,20 +316,22 @@ _KEYWORD = (
     rb"|\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89)"
 )
 _TAIL = rb"[A-Za-z0-9_-]{0,12}[\\]{0,4}[\"'`]?\]?"
-_COLOUR = rb"(?:(?:\x1b|\\{1,4}(?:u001b|x1b|033|e))\[[0-9;]{0,12}m)?"
 _EQUALS = rb"(?::=|=>|={1,3}|:|\xef\xbc\x9a|%3[dDaA])"
-_SIGN = _COLOUR + rb"\s{0,6}" + _EQUALS + rb"\s{0,6}" + _COLOUR
+_SIGN = rb"\s{0,6}" + _EQUALS + rb"\s{0,6}"
+_ASSIGNED = (
+    _KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})??" + _SIGN
+    + rb"(?:[\\]{0,4}[bruf]{0,2}[\"'`][^\s\x00\"'`\\]{4}"
+    + rb"|[^\s\x00\x1b\"'`\\<>(){}\[\],;&|]{6})"
+)  # fmt: skip
 
 _ASSIGNMENTS = (
     Rule(
         "assignment", SECRET, b"pPsStTcCaAmMeEdDlLhHrRwWiIuUkK\xd0\xe5\xe3",
         _KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})?" + _SIGN
-        + rb"(?:[\\]{0,4}[bruf]{0,2}[\"'`][^\s\"'`]|[^\s\"'`\\<>()\[\]{},;=]{4})",
-        _KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})??" + _SIGN
-        + rb"(?:[\\]{0,4}[bruf]{0,2}[\"'`][^\s\"'`\\]{4}"
-        + rb"|[^\s\x1b\"'`\\<>(){}\[\],;&|]{6})",
+        + rb"(?:[\\]{0,4}[bruf]{0,2}[\"'`][^\s\x00\"'`]|[^\s\x00\"'`\\<>()\[\]{},;=]{4})",
+        _ASSIGNED,
         shapes.assignment, edge=False, window=shapes.ASSIGNED_BYTES,
-        grow=rb"[^\s\x1b\"'`\\<>(){}\[\],;&|]*",
+        grow=rb"[^\s\x00\x1b\"'`\\<>(){}\[\],;&|]*",
     ),
 )  # fmt: skip
 
@@ -341,6 +346,19 @@ _SPEAKING = (
     rb"(?i:password|passphrase|passwd|token|secret|api[ _-]?key|(?:access|secret)[ _-]?key)s?"
     rb"(?:\s{1,3}(?i:is|was|to|of|for [a-z]{1,16} is|=|:))?\s{1,3}[\\]{0,4}[\"'`]?"
 )
+
+_COLOURED = (
+    Rule(
+        "assignment-coloured", SECRET, b"pPsStTcCaAmMeEdDlLhHrRwWiIuUkK\xd0\xe5\xe3",
+        rb"(?:" + _KEYWORD + rb"|(?i:key))" + _TAIL
+        + rb"\s{0,2}(?:" + _EQUALS + rb"\s{0,2}[\\]{0,4}[\"'`]?)?" + coloured.ESCAPE,
+        rb"(?:" + _KEYWORD + rb"|(?i:key))",
+        partial(
+            coloured.within, assignment=_ASSIGNED, named=_NAMED + rb"(" + _VALUE + rb"{16,})"
+        ),
+        edge=False, window=coloured.WINDOW_BYTES, grow=rb"[^\s\x00\x1b\"'`\\<>(){}\[\],;&|]*",
+    ),
+)  # fmt: skip
 
 _BY_NAME = (
     Rule(
@@ -367,7 +385,7 @@ _NAME = rb"(?:[A-Za-z0-9_]|" + _LETTER + rb")(?:[A-Za-z0-9_.@-]|" + _LETTER + rb
 _SURNAME = rb" (?:[A-Z]|" + _LETTER + rb")(?:[A-Za-z-]|" + _LETTER + rb"){1,30}"
 _SLASH = rb"(?i:%(?:25)?(?:2f|5c))"
 
-_PROMPT = rb"@[A-Za-z0-9][A-Za-z0-9.-]{0,62}:[~/][^\s@:$#]{0,60}[$#] "
+_PROMPT = rb"@[A-Za-z0-9][A-Za-z0-9.-]{0,62}:[~/][^\s\x00@:$#]{0,60}[$#] "
 _INSIDE = rb"\.(?:internal|corp|lan|local|intranet|localdomain|home\.arpa)\b"
 _CALLED = (
     rb"(?i:tel|phone|telephone|mobile|fax|telefon|whatsapp|cell)(?:[_ ]?(?i:number|no|nr))?"
@@ -453,7 +471,14 @@ def _wrapping(rule: Rule) -> Rule:
 RULES: tuple[Rule, ...] = (
     *map(
         _wrapping,
-        PROVIDERS + _SHAPES + _FILES + _COMMANDS + _ASSIGNMENTS + _BY_NAME + (encoded.RULE,),
+        PROVIDERS
+        + _SHAPES
+        + _FILES
+        + _COMMANDS
+        + _ASSIGNMENTS
+        + _COLOURED
+        + _BY_NAME
+        + (encoded.RULE,),
     ),
     *_PERSONAL,
 )

@@ -337,8 +337,14 @@ def element(data: bytes, match: Match) -> Span | None:
     return match.start(2), match.end(2)
 
 
+_OURS = compiled(rb"[A-Z]{2,6}__?[0-9a-f]{8}")
+"""A placeholder in angle brackets, which is no tag."""
+
+
 def tagged(data: bytes, match: Match) -> Span | None:
     """`<password>VALUE</password>`, or cut off within the value."""
+    if _OURS.fullmatch(match.group(1)):
+        return None
     end = match.end(2)
     if data[end : end + 2] != b"</" and not _cut_here(data, end) and data[end : end + 1] != b"\n":
         return None
@@ -371,8 +377,8 @@ def secret_list(data: bytes, match: Match) -> Span | None:
 ASSIGNED_BYTES = 320
 """From the key on, as far as a value is judged."""
 _QUOTED_BYTES_MIN, _BARE_BYTES_MIN = 4, 6
-_QUOTED = compiled(rb"[^\s\"'`\\]*")
-_BARE = compiled(rb"[^\s\x1b\"'`\\<>(){}\[\],;&|]*")
+_QUOTED = compiled(rb"[^\s\x00\"'`\\]*")
+_BARE = compiled(rb"[^\s\x00\x1b\"'`\\<>(){}\[\],;&|]*")
 
 
 def assignment(data: bytes, match: Match) -> Span | None:
