@@ -796,6 +796,7 @@ def test_trajectories_are_redacted_unless_the_token_may(there: There, ask: Asker
         lesser = Asker(client)
         assert SECRET not in json.dumps(lesser("GET", "/trajectories"))
         lesser.refused("GET", "/trajectories?raw=true", 403, "forbidden")
+        lesser.refused("GET", "/trajectories?policy=SECRET%3Dwarn", 403, "forbidden")
     exports = ask("GET", "/audit", action="export")["items"]
     assert len(exports) == 4
 

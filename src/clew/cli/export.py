@@ -279,6 +279,8 @@ def _tell(done: Exported) -> None:
     output.say(f"{output.plural(done.rows, 'row')}, {output.size(done.bytes)} to {where}")
     for one in done.files if len(done.files) > 1 else ():
         output.say(f"  {one.split}: {output.plural(one.rows, 'row')} in {one.file}")
+    if done.sessions and not done.rows:
+        output.say("  not one row was written: every session was left out, for these reasons")
     for reason, count in done.dropped.items():
         output.say(f"  {count:,} left out: {reason}")
     if done.redacted:
