@@ -508,7 +508,7 @@ def test_a_value_found_once_goes_everywhere_in_the_row() -> None:
 
 
 def test_what_others_learned_reaches_earlier_rows() -> None:
-    rows = ["plain q8Zx71bbTr here, by annlee", "API_KEY=q8Zx71bbTr /home/annlee/x"]
+    rows = ["plain q8Zx71bbTr here, by annlee", "API_KEY=q8Zx71bbTr /home/annlee/x.py"]
     first = fresh()
     assert first.redact(rows[0]) == rows[0]
     first.redact(rows[1])
@@ -528,7 +528,8 @@ def test_words_are_not_spread() -> None:
 
 
 def test_names_are_spread_as_whole_words() -> None:
-    assert fresh().redact(["/home/annlee/x", "annleest annlee's"])[1].startswith("annleest <USER_")
+    out = fresh().redact(["/home/annlee/x.py", "by annleest, by annlee's"])
+    assert out[1].startswith("by annleest, by <USER_")
 
 
 def test_placeholders_are_stable_typed_and_keyed() -> None:

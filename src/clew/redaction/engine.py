@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from clew.errors import Invalid, RedactionFailed
+from clew.redaction.accounts import shows_home
 from clew.redaction.batch import Collector, Keys, Run
 from clew.redaction.find import Found, finder, leaf, telling, union
 from clew.redaction.gate import HYPERSCAN
@@ -49,8 +50,6 @@ SPREAD_BYTES_MAX = 512
 _SHORT_MAX = 8192
 _SHORT_CHARACTERS_MAX = 200
 """Keys, roles, names and paths come again and again; what became of them is remembered."""
-_EDGES = {"home-slug"}
-"""Rules whose find may be only a part of the value: not replaced elsewhere."""
 SEEN_BEFORE = "seen-before"
 """The rule of a value that another rule found elsewhere."""
 DETECTED = "detected"
@@ -426,13 +425,15 @@ class Redactor:
 
     def _learn(self, one: Found, data: bytes) -> None:
         value = data[one.start : one.end]
-        if len(value) > SPREAD_BYTES_MAX or one.rule in _EDGES or MARKER.search(value):
+        if len(value) > SPREAD_BYTES_MAX or MARKER.search(value):
             return
         if self._literals.original(value, one.type) is not None:
             return
         before = self.learned
         if (one.type == SECRET and worth_spreading(value)) or (
-            one.type == USER and len(_decoded(value)) >= USER_CHARACTERS_MIN
+            one.type == USER
+            and len(_decoded(value)) >= USER_CHARACTERS_MIN
+            and shows_home(data, one.start, one.end, one.rule)
         ):
             self._literals.add_found(_decoded(value), one.type)
         if self.learned != before:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 from clew.errors import Invalid
+from clew.redaction.accounts import names_account
 from clew.redaction.find import Found
-from clew.redaction.linear import WORD, compiled
+from clew.redaction.linear import WORD, compiled, starts_word
 from clew.redaction.many import Many
 from clew.redaction.raw import RawLiterals
 from clew.redaction.rules import NAME, SECRET, USER
@@ -143,7 +144,9 @@ class Literals:
         return entry[0] if entry is not None and entry[2] == type_ else None
 
     def find(self, data: bytes) -> list[Found]:
-        """Every occurrence of every form; names only as whole words."""
+        """Every occurrence of every form; names only as whole words, those of accounts only in
+        their places.
+        """
         forms = self._table.forms
         if not forms:
             return []
@@ -152,7 +155,7 @@ class Literals:
         for start, end in self._many.find(data):
             value = data[start:end]
             entry = forms[value]
-            if entry[2] in _WORDS and not _word(data, start, end):
+            if entry[2] in _WORDS and not _named(data, start, end, entry[2]):
                 continue
             if start < last and entry[1:] == what[1:] and b"\n" not in value:
                 # Long runs of one value are one find. Not over lines: texts are searched together.
@@ -198,12 +201,17 @@ def _base(
     return _Base(table, Many(list(table.forms), hyperscan=hyperscan), len(ordered) - len(taken))
 
 
+def _named(data: bytes, start: int, end: int, type_: str) -> bool:
+    """Names go as whole words, those of accounts only where an account may stand."""
+    return _word(data, start, end) and (type_ != USER or names_account(data, start, end))
+
+
 def _word(data: bytes, start: int, end: int) -> bool:
     """Does it stand by itself? Letters of two bytes (Latin with accents, Greek, Cyrillic) are
     letters too; those of scripts without spaces are not counted.
     """
     if start and (
-        data[start - 1] in WORD
+        not starts_word(data, start)
         or (0x80 <= data[start - 1] <= 0xBF and start > 1 and 0xC3 <= data[start - 2] <= 0xDF)
     ):
         return False

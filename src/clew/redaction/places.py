@@ -35,6 +35,32 @@ _NOBODY = frozenset(
     b"homebrew all default_user vagrant pi ec2-user opc azureuser runneradmin "
     b"containeradministrator agent claude codex bot ci build work workspace sandbox".split()
 )
+_FOLDERS = frozenset(
+    b"about account accounts admins analytics api apps archive article articles asset assets "
+    b"auth authenticate authentication backend backup backups billing bin blog cache calendar "
+    b"cart categories category chat client common component components config confirm contact "
+    b"content controllers core create css dash dashboard data database dataset datasets db "
+    b"delete demo details dev dist docs documents download downloads edit error etc events "
+    b"explore export favorites features feed feedback files find folder footer frontend gallery "
+    b"games general global groups header help history hooks html icons images img import inbox "
+    b"include index info items java js layout layouts lib libs list local locales log login "
+    b"logout logs mail main manage media menu messages mnt mobile models module modules music my "
+    b"nav navbar navigation network new news node_modules notifications old opt orders overview "
+    b"packages page pages partials password payments photos pictures plugins posts pricing "
+    b"privacy product products profile profiles project projects python query recent register "
+    b"repo report reports repos reset resources root routes sample scripts search section "
+    b"sections server service services session sessions settings setup shop sidebar signin "
+    b"signout signup site sites src srv start static status store styles summary support system "
+    b"tasks teams temp template templates terms tests theme themes tmp tools types update upload "
+    b"uploads usr utils validate var vendor venv video videos view views web webapp widgets wiki "
+    b"www".split()
+)
+"""Folders, pages and routes; nobody's account."""
+_FILE_NAME = compiled(
+    rb"(?i).*\.(?:[cm]?[jt]sx?|json[lc5]?|html?|css|scss|less|php|aspx?|jsp|py|ipynb|rb|go|rs"
+    rb"|java|kt|cs?|cpp|h|hpp|swift|dart|vue|svelte|md|mdx|txt|csv|tsv|xml|ya?ml|toml|ini|conf|cfg|env|sh"
+    rb"|bat|ps1|sql|db|sqlite|log|lock|png|jpe?g|gif|svg|ico|webp|pdf|zip|gz|tgz|tar|bz2|xz|parquet)"
+)
 _NO_REPLY = (b"noreply", b"no-reply", b"donotreply", b"do-not-reply")
 _REMOTE_PATH = compiled(rb":[A-Za-z0-9_.~-]*(?:/|[A-Za-z0-9_-]\.git\b)")
 
@@ -75,7 +101,8 @@ def _top_level(domain: bytes) -> bool:
 
 def somebody(name: bytes) -> bool:
     """True for an account name that may be a person's."""
-    return name.lower() not in _NOBODY
+    lower = name.lower()
+    return lower not in _NOBODY and lower not in _FOLDERS and _FILE_NAME.fullmatch(name) is None
 
 
 _PATH_BEFORE = compiled(rb"[A-Za-z0-9._%+/:-]*$")
@@ -86,12 +113,18 @@ def home(data: bytes, match: Match) -> Span | None:
     start = match.start()
     least = max(0, start - PATH_BYTES_MAX)
     begin = run_start(_PATH_BEFORE, data, least, start)
+    if _NO_HOME.search(data[max(0, begin - CONTEXT_BYTES) : begin]) is not None:
+        return None
     too_long = start - begin == PATH_BYTES_MAX
     if not too_long and not _absolute(data, start, data[begin:start]):
         return None
     return _named(match)
 
 
+_NO_HOME = compiled(
+    rb"(?:\b(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)[ \t]{1,3}|[\"'`]@|\bhref=[\\]{0,4}[\"'])$"
+)
+"""A request, an alias of a bundler, a link."""
 _HOST_PATH = compiled(rb"(?i)(?:file:/{2,3}(?:[a-z]:)?|/?[a-z]:|-[a-z])")
 
 
