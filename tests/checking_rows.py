@@ -251,6 +251,17 @@ def _said(number: int, role: str, content: Any, **more: Any) -> Row:
     return {**about, "segment": 0, "sampled": False, "train": False, **more}
 
 
+_NOTES = (
+    "lost_results",
+    "late_results",
+    "orphan_results",
+    "duplicate_results",
+    "renamed_calls",
+    "invalid_arguments",
+    "failed_calls",
+)
+
+
 def native() -> Row:
     sampled = {"sampled": True, "train": True}
     result = {"tool_call_id": "c1", "name": "Bash", "is_error": False}
@@ -287,7 +298,7 @@ def native() -> Row:
         "tokens_cache_read": 6,
         "started_at": "2026-05-03T10:11:12.000Z",
         "ended_at": "2026-05-03T10:11:14.000Z",
-        "notes": {"lost_results": 0},
+        "notes": dict.fromkeys(_NOTES, 0),
         "redaction": {"ruleset": RULESET, "n": 0},
     }
 

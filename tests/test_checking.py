@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,17 @@ BROKEN: list[tuple[str, str, list[Any], str]] = [
     ("content", "openai", ["messages/5/content", GONE], "messages/5/content"),
     ("content", "openai", ["messages/1/content", [{"type": "audio"}]], "messages/1/content/0"),
     ("content", "openai", ["messages/1/content", [{"type": "text"}]], "messages/1/content/0/text"),
+    ("key-unknown", "native", ["mood", "good"], "mood"),
+    ("key-unknown", "native", ["messages/0/mood", "good"], "messages/0/mood"),
+    ("key-missing", "native", ["notes", {}], "notes/lost_results"),
+    ("value", "native", ["branch", "x"], "branch"),
+    ("value", "native", ["branch_id", "zz"], "branch_id"),
+    ("value", "native", ["forked_from", "nonsense"], "forked_from"),
+    ("value", "native", ["outcome_source", "me"], "outcome_source"),
+    ("value", "native", ["redaction/n", -1], "redaction/n"),
+    ("time", "native", ["messages/0/time", "2026-05-03T10:11:11.999Z"], "messages/0/time"),
+    ("time", "native", ["messages/0/time", "2026-05-03T10:11:14.001Z"], "messages/0/time"),
+    ("totals", "native", ["notes/lost_results", 3], "notes/lost_results"),
     ("content", "native", ["messages/5/content/1/type", "video"], "messages/5/content/1"),
     ("content", "native", ["messages/3/content", []], "messages/3/content"),
     ("content", "anthropic", ["system", 1], "system"),
@@ -473,6 +485,7 @@ def _lines(name: str, *data: bytes) -> tuple[list[tuple[int, str, str]], files.T
 
 _GOOD_LINE = line(GOOD["trl"]())
 IN_FILES: list[tuple[str, list[bytes], int]] = [
+    ("key-repeated", [_GOOD_LINE.replace(b'{"messages":', b'{"messages":[],"messages":')], 1),
     ("encoding", [b"\xef\xbb\xbf", _GOOD_LINE], 1),
     ("encoding", [_GOOD_LINE, b'{"messages": "\xff"}\n'], 2),
     ("encoding", ['{"a": 1}'.encode("utf-16")], 1),
@@ -578,3 +591,25 @@ def test_every_rule_has_a_row_that_breaks_it() -> None:
 def test_the_paper_tells_every_rule() -> None:
     told = dict(re.findall(r"^\| `([a-z-]+)` \| (.+?) \|$", PAPER.read_text(), re.MULTILINE))
     assert told == RULES
+
+
+@pytest.mark.parametrize("space", ["", " "])
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("messages", '{"messages":', '{"messages":[],"messages":'),
+        ("role", '{"role":"user",', '{"role":"assistant","role":"user",'),
+    ],
+)
+def test_a_key_that_stands_twice_is_told(name: str, before: str, after: str, space: str) -> None:
+    text = line(GOOD["trl"]()).decode().replace(before, after, 1).replace('":', f'":{space}')
+    found, tally = _lines("trl", text.encode())
+    assert found == [(1, "key-repeated", name)]
+    assert tally.problems == 1
+
+
+def test_what_stands_twice_in_different_objects_is_no_matter() -> None:
+    row = changed(GOOD["trl"](), "messages/1/content", "\u00e9", "number", 1.5e300)
+    data = json.dumps(row, indent=None).encode() + b"\n"
+    assert b"\\u00e9" in data
+    assert _lines("trl", data)[0] == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -291,3 +293,30 @@ def test_polars_filters_and_gives_documents_back(table: tuple[Path, list[Any]]) 
     assert found.height == 3
     for id, messages, *_ in found.rows():
         assert json.loads(messages) == wanted[id]
+
+
+def test_a_pipe_is_read_as_it_comes(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    rows = line(GOOD["trl"]()) * 3000
+    writer = threading.Thread(target=pipe.write_bytes, args=(rows,))
+    writer.start()
+    result = run(str(pipe), "--as", "trl")
+    writer.join()
+    assert result.stdout == "3,000 rows in 1 file: all fit for trl.\n"
+
+
+def test_one_damaged_file_of_a_folder_does_not_end_the_run(tmp_path: Path) -> None:
+    good = line(GOOD["trl"]())
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(good * 50)[:-20])
+    (tmp_path / "b.jsonl").write_bytes(good)
+    (tmp_path / "c.jsonl.gz").write_bytes(b"nothing")
+    (tmp_path / "d.jsonl").write_bytes(good)
+    result = run(str(tmp_path), "--as", "trl")
+    assert result.exit_code == 2
+    assert "in 4 files" in result.stdout
+    assert "a.jsonl.gz: it cannot be unpacked" in result.stderr
+    assert "c.jsonl.gz: it cannot be unpacked" in result.stderr
+    told = json.loads(run(str(tmp_path), "--as", "trl", "--json").stdout)
+    assert told["files"] == 4
+    assert told["rows"] >= 2

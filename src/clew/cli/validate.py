@@ -55,18 +55,22 @@ def validate(setup: Setup, files: tuple[str, ...], name: str, most: int) -> int:
         raise Invalid(f"{name} is for people to read and has no rules: choose from {known}")
     reader = Reader(chosen)
     shown: list[tuple[str, Found]] = []
+    unread: list[Exception] = []
     looked = 0
     for file in _files(files, chosen.name):
         looked += 1
-        for found in _found(file, reader, chosen.name):
+        for found in _read(file, reader, chosen.name, unread):
             if len(shown) < most:
                 shown.append((file, found))
                 if not setup.json:
                     _show(file, found)
+    if unread and looked == 1:
+        raise unread[0]
     if setup.json:
         output.document(_facts(reader, name, looked, shown))
     else:
         _summarise(reader, name, looked, len(shown))
+    _say(unread)
     return NOTHING_FOUND if reader.tally.problems else 0
 
 
@@ -79,7 +83,7 @@ def _files(given: tuple[str, ...], name: str) -> Iterator[str]:
 
     for one in given:
         path = Path(one)
-        if one == "-" or path.is_file():
+        if one == "-" or (path.exists() and not path.is_dir()):
             yield one
         elif not path.is_dir():
             raise NotFound(f"{one}: there is no such file")
@@ -88,6 +92,26 @@ def _files(given: tuple[str, ...], name: str) -> Iterator[str]:
             if not inside:
                 raise NotFound(f"{one}: there is no file of the format {name} in this folder")
             yield from inside
+
+
+def _read(file: str, reader: Reader, name: str, unread: list[Exception]) -> Iterator[Found]:
+    """What is found in a file. One that is damaged says nothing of the others, so why it cannot be
+    read is put to `unread`.
+    """
+    from clew.errors import ClewError
+
+    try:
+        yield from _found(file, reader, name)
+    except (ClewError, OSError) as error:
+        unread.append(error)
+
+
+def _say(unread: list[Exception]) -> None:
+    """Tell of files that cannot be read; the first decides how the program ends."""
+    for error in unread[1:]:
+        output.hint(str(error))
+    if unread:
+        raise unread[0]
 
 
 def _takes(file: Path, name: str) -> bool:
@@ -137,6 +161,10 @@ def _opened(file: str) -> Iterator[Read]:
         yield sys.stdin.buffer.read
         return
     path = Path(file)
+    if not path.is_file():  # a pipe, named by whoever runs this: read as it comes
+        with path.open("rb") as stream:
+            yield stream.read
+        return
     try:
         with packed.opened(path) as stream:
             if path.suffix == ".gz":

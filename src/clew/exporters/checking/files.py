@@ -5,8 +5,10 @@ Memory is that of one row (of a trace or a document: one file), whatever the len
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 LINE_BYTES_MAX: Final = 256 << 20
 """A longer line, or a longer file that is one document, is not looked into."""
 _BLOCK = 1 << 20
+_REPEATED_MAX = 20
+"""So many keys that stand twice are told of a line."""
 _BOM = b"\xef\xbb\xbf"
 _LINE_ENDS = (b"\xe2\x80\xa8", b"\xe2\x80\xa9", b"\xc2\x85")
 
@@ -219,7 +223,31 @@ def _decoded(
     if type(value) is not dict:
         problems.append(Problem("object", "", f"is {called(value)}: write a JSON object"))
         return problems, None
+    problems += _repeated(data, value)
     return problems, value
+
+
+def _repeated(data: bytes, value: JSON) -> list[Problem]:
+    """Keys that an object of a line has twice: of those one reader takes the first, another the
+    last. What is written the shortest way has none, which is seen at once.
+    """
+    with suppress(ValueError, OverflowError, RecursionError):
+        if msgspec.json.encode(value) == data:
+            return []
+    again: dict[str, None] = {}
+
+    def look(pairs: list[tuple[str, JSON]]) -> None:
+        if len({key for key, _ in pairs}) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            again.update((key, None) for key, count in counts.items() if count > 1)
+
+    try:
+        # Numbers are not looked at: one of many digits would be refused.
+        json.loads(data, object_pairs_hook=look, parse_int=len, parse_float=len)
+    except RecursionError:
+        return [Problem("json", "", "is nested too deep to be read by others")]
+    text = "stands twice in one object: leave one of them out"
+    return [Problem("key-repeated", f"{key:.80}", text) for key in list(again)[:_REPEATED_MAX]]
 
 
 def _stripped(data: bytes, problems: list[Problem]) -> bytes:

@@ -25,6 +25,9 @@ _NONE = type(None)
 _TEXT0, _COUNT0, _NUMBER0 = (str, _NONE), (int, _NONE), (int, float, _NONE)
 _TIME = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d\.\d{3}Z")
 _PARTS = frozenset({"text", "image", "file", "unknown"})
+_PLACE = re.compile(r".+:\d+", re.DOTALL)
+_BRANCHES = ("head", "left")
+_SOURCES = ("heuristic", "verifier", "none")
 _STATUS = frozenset({"lost", "late", "synthetic"})
 _TOOLS_SOURCES = ("recorded", "inferred", "mixed", "none")
 _LOST = '{"status":"lost"}'
@@ -88,6 +91,11 @@ _MESSAGE_MAY: Shape = {
     "context": _FLAG,
     "truncated": _FLAG,
 }
+_MESSAGE_SHAPED: Shape = {"serialised": _FLAG, "elided": _OBJECT}
+_OF_CALLS = frozenset({"content", "tool_calls", "tool_call_id", "name"})
+"""Looked at where the conversation is read."""
+_ROW_KEYS = frozenset({*_ROW, *_MAY})
+_MESSAGE_KEYS = frozenset({*_MESSAGE, *_MESSAGE_MAY, *_MESSAGE_SHAPED, *_OF_CALLS})
 _TELEMETRY: Shape = {
     "request_id": _TEXT0,
     "model": _TEXT0,
@@ -106,6 +114,18 @@ _SEGMENT: Shape = {
     "count": _COUNT,
     "compaction": (dict, _NONE),
 }
+_NOTES: Shape = dict.fromkeys(
+    (
+        "lost_results",
+        "late_results",
+        "orphan_results",
+        "duplicate_results",
+        "renamed_calls",
+        "invalid_arguments",
+        "failed_calls",
+    ),
+    _COUNT,
+)
 _REDACTION: Shape = {"ruleset": _TEXT, "n": _COUNT}
 _SUBAGENT: Shape = {"session_id": _TEXT, "call_id": _TEXT0}
 
@@ -128,6 +148,7 @@ def check_fully(row: Row) -> list[Problem]:
     findings = Findings()
     findings.needs(row, _ROW, "")
     findings.allows(row, _MAY, "")
+    findings.only(row, _ROW_KEYS, "")
     if findings.problems:
         return findings.all()
     if row["schema"] != SCHEMA:
@@ -148,6 +169,8 @@ def check_fully(row: Row) -> list[Problem]:
         _lost(messages, findings)
         _summary(row["tool_calls"], messages, findings)
         _totals(row, messages, findings)
+        _within(row, messages, findings)
+        _noted(row["notes"], messages, findings)
     _facts(row, findings)
     return findings.all()
 
@@ -161,6 +184,9 @@ def _message(message: Row, index: int, at: str, findings: Findings) -> None:
         if key in _MESSAGE_MAY and type(message[key]) not in _MESSAGE_MAY[key]:
             findings.allows(message, _MESSAGE_MAY, at)
             break
+    findings.allows(message, _MESSAGE_SHAPED, at)
+    if not message.keys() <= _MESSAGE_KEYS:
+        findings.only(message, _MESSAGE_KEYS, at)
     if message.get("id") != f"m{index + 1}":
         findings.add("message-id", f"{at}/id", f"is {message.get('id')!r:.40}: write m{index + 1}")
     _trained(message, at, findings)
@@ -300,6 +326,25 @@ def _totals(row: Row, messages: list[Row], findings: Findings) -> None:
             findings.add("totals", total, text)
 
 
+def _within(row: Row, messages: list[Row], findings: Findings) -> None:
+    """What is only repeated in a row was said before it begins."""
+    first, last = row["started_at"], row["ended_at"]
+    for index, message in enumerate(messages):
+        time = message.get("time")
+        if time is None or message.get("context"):
+            continue
+        if (first is not None and time < first) or (last is not None and time > last):
+            text = "is before `started_at` or behind `ended_at`: mend whichever is wrong"
+            findings.add("time", f"messages/{index}/time", text)
+
+
+def _noted(notes: Row, messages: list[Row], findings: Findings) -> None:
+    lost = sum(message.get("status") == "lost" for message in messages)
+    if "lost_results" in notes and notes["lost_results"] != lost:
+        text = f"is {notes['lost_results']!r:.40}; the messages have {lost}"
+        findings.add("totals", "notes/lost_results", text)
+
+
 # --- facts of the row ----------------------------------------------------------------------
 
 
@@ -315,16 +360,29 @@ def _facts(row: Row, findings: Findings) -> None:
         findings.add("value", "tools_source", text)
     elif row["tools_source"] == "none" and row["tools"]:
         findings.add("value", "tools_source", "is none, but there are tools: say whence they are")
+    for key, words in (("branch", _BRANCHES), ("outcome_source", _SOURCES)):
+        if row.get(key, words[0]) not in words:
+            text = f"is {row[key]!r:.40}: one of {', '.join(words)}"
+            findings.add("value", key, text)
+    for key in ("branch_id", "forked_from"):
+        if row[key] is not None and not _PLACE.fullmatch(row[key]):
+            findings.add("value", key, f"is {row[key]!r:.90}: write an entry, session:number")
     _times(row, findings)
     _objects(row, findings)
 
 
 def _objects(row: Row, findings: Findings) -> None:
+    findings.needs(row["notes"], _NOTES, "notes")
     for name, number in row["notes"].items():
+        if name in _NOTES and type(number) is not int:
+            continue  # told already
         if type(number) is not int or number < 0:
             findings.add("type", f"notes/{name:.80}", f"is {called(number)}: write a count")
     if row["redaction"] is not None:
         findings.needs(row["redaction"], _REDACTION, "redaction")
+        number = row["redaction"].get("n")
+        if type(number) is int and number < 0:
+            findings.add("value", "redaction/n", "is less than zero: write how many there are")
     for index, one in enumerate(row.get("subagents", ())):
         if type(one) is dict:
             findings.needs(one, _SUBAGENT, f"subagents/{index}")

@@ -18,8 +18,11 @@ from clew.exporters.checking.tools import Tools
 Time = Annotated[
     str, Meta(pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d\.\d{3}Z\Z", max_length=24)
 ]
+Place = Annotated[str, Meta(pattern=r"(?s)^.+:\d+\Z")]
 Count = Annotated[int, Meta(ge=0)]
 Amount = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
+_ENDLESS = "~"
+"""Behind every time."""
 LOST = '{"status":"lost"}'
 
 
@@ -46,7 +49,7 @@ class _Telemetry(msgspec.Struct, gc=False):
     latency_ms: int | float | None
 
 
-class _Message(msgspec.Struct, gc=False):
+class _Message(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     id: str
     role: Literal["system", "user", "assistant", "tool"]
     content: str
@@ -69,6 +72,8 @@ class _Message(msgspec.Struct, gc=False):
     is_error: bool | UnsetType = UNSET
     context: bool = False
     truncated: bool = False
+    serialised: bool = False
+    elided: dict[str, Any] = {}
 
 
 class _Segment(msgspec.Struct, gc=False):
@@ -87,7 +92,17 @@ class _Listed(msgspec.Struct, gc=False):
 
 class _Redaction(msgspec.Struct, gc=False):
     ruleset: str
-    n: int
+    n: Count
+
+
+class _Notes(msgspec.Struct, gc=False):
+    lost_results: Count
+    late_results: Count
+    orphan_results: Count
+    duplicate_results: Count
+    renamed_calls: Count
+    invalid_arguments: Count
+    failed_calls: Count
 
 
 class _Subagent(msgspec.Struct, gc=False):
@@ -95,13 +110,13 @@ class _Subagent(msgspec.Struct, gc=False):
     call_id: str | None
 
 
-class _Row(msgspec.Struct, gc=False):
+class _Row(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     schema: Literal["clew-traj/1"]
     session_id: str
-    branch_id: str | None
+    branch_id: Place | None
     title: str | None
     agent: str | None
-    forked_from: str | None
+    forked_from: Place | None
     spawned_by: str | None
     messages: Annotated[list[_Message], Meta(min_length=1)]
     segments: list[_Segment]
@@ -110,7 +125,7 @@ class _Row(msgspec.Struct, gc=False):
     tool_calls: list[_Listed]
     outcome: Literal["success", "recovered", "error", "aborted", "incomplete", "unknown"]
     outcome_rule: str | None
-    outcome_source: str
+    outcome_source: Literal["heuristic", "verifier", "none"]
     tier: str | None
     complexity_score: int | float | None
     model_used: str | None
@@ -127,7 +142,7 @@ class _Row(msgspec.Struct, gc=False):
     notes: dict[str, Count]
     redaction: _Redaction | None
     root_session_id: str = ""
-    branch: str = ""
+    branch: Literal["head", "left"] = "head"
     subagents: list[_Subagent] = []
     split: str | None = None
     segment: int = 0
@@ -140,6 +155,7 @@ def fine(row: Any) -> bool:
     """True: nothing is wrong. False: look closer."""
     try:
         one = msgspec.convert(row, _Row)
+        msgspec.convert(one.notes, _Notes)
     except (msgspec.ValidationError, RecursionError):
         return False
     findings = Findings()
@@ -255,4 +271,8 @@ def _totals_fine(row: _Row) -> bool:
 def _rest_fine(row: _Row) -> bool:
     if row.tools_source == "none" and row.tools:
         return False
-    return row.started_at is None or row.ended_at is None or row.started_at <= row.ended_at
+    if sum(one.status == "lost" for one in row.messages) != row.notes["lost_results"]:
+        return False
+    first, last = row.started_at or "", row.ended_at or _ENDLESS
+    times = [one.time for one in row.messages if one.time is not None and not one.context]
+    return first <= last and all(first <= time <= last for time in times)

@@ -31,6 +31,7 @@ RULES: dict[str, str] = {
     "other-format": "the row is of the format that was named",
     # the row
     "key-missing": "every key that the format requires is there",
+    "key-repeated": "no object has a key twice",
     "key-unknown": "there is no key that the format does not know",
     "type": "every value has the type that the format gives it",
     "value": "a value is one of those that the format knows",
@@ -71,7 +72,8 @@ RULES: dict[str, str] = {
     "train": "`train` is true only for sampled messages that are fit to learn from",
     "lost-result": "after a lost result nothing in the segment is trained",
     "segments": "segments cover the messages, in order and without a gap",
-    "time": "times are UTC with milliseconds, and the end is not before the beginning",
+    "time": "times are UTC with milliseconds, the end is not before the beginning, and what was "
+    "said is between",
     "summary": "`tool_calls` lists the calls of the messages, in order, with their status",
     "totals": "totals agree with what they sum up",
     # preference pairs
