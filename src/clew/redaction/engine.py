@@ -17,6 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,6 +26,7 @@ from clew.errors import Invalid, RedactionFailed
 from clew.redaction.accounts import shows_home
 from clew.redaction.batch import Collector, Keys, Run
 from clew.redaction.find import Found, finder, leaf, telling, union
+from clew.redaction.frame import made_of
 from clew.redaction.gate import HYPERSCAN
 from clew.redaction.judge import Strength, worth_spreading
 from clew.redaction.literals import USER_CHARACTERS_MIN, Literals
@@ -128,7 +130,9 @@ class Redactor:
         self._lines = Lines(self._finds, self._plain, self._secret)
         self._in_lines: RawLiterals | None = None
         self._in_lines_with = 0
-        self._replacing = Walker(self._replaced, paths=False)
+        self._replacing = Walker(self._replaced, paths=False, on_number=self._renumbered)
+        self._row: JSON = None
+        self._frame: frozenset[str] | None = None
         self._hits: frozenset[str] | None = None
 
     def fresh(self) -> Redactor:
@@ -208,14 +212,15 @@ class Redactor:
         if touched is not None and not touched:
             return out
 
-        def on_text(text: str, key: str, path: str) -> str:
+        def found_in(text: str, key: str, path: str, *, spread: bool) -> str:
             data = _encoded(text)
-            found = self._find(data, key, _issued_only(data, self._pseudonyms))
+            found = self._find(data, key, _issued_only(data, self._pseudonyms), spread=spread)
             out.extend(Finding(one.rule, path, one.start, one.end) for one in found)
             # A key that changes is not shown in a path.
             return "" if found else text
 
-        Walker(on_text, paths=True).walk(value, touched)
+        on_text, on_number = (partial(found_in, spread=spread) for spread in (True, False))
+        Walker(on_text, paths=True, on_number=on_number).walk(value, touched)
         return out
 
     def suspects(self, line: bytes) -> bool:
@@ -274,6 +279,7 @@ class Redactor:
             self._keys_with = self.learned
         self._warned.clear()
         self._ruled.clear()
+        self._row, self._frame = value, None
         collector = Collector(look or self._look, self._keys)
         touched = collector.touched(value)
         self._hits = collector.texts
@@ -331,11 +337,20 @@ class Redactor:
                     self.report.add(rule)
                 return seen[0]
         new, rules = self._rewritten(text, key if secret else "")
-        # What a placeholder look-alike becomes depends on what was given out by then.
-        if not secret and len(text) <= _SHORT_CHARACTERS_MAX and "<" not in text:
+        # What a placeholder look-alike becomes depends on what was given out by then, and what
+        # was found before stays where it is a name of the row.
+        plain = not secret and self._frame is None and "<" not in text
+        if plain and len(text) <= _SHORT_CHARACTERS_MAX:
             if len(self._short) >= _SHORT_MAX:
                 self._short.clear()
             self._short[text] = new, rules
+        for rule in rules:
+            self.report.add(rule)
+        return new
+
+    def _renumbered(self, text: str, key: str, path: str) -> str:
+        """A number: what was found before does not make a text of it."""
+        new, rules = self._rewritten(text, key if self._secret(key) else "", spread=False)
         for rule in rules:
             self.report.add(rule)
         return new
@@ -345,13 +360,15 @@ class Redactor:
         """Does the key say something about the value below it?"""
         return bool(key) and telling(_encoded(key)) is not Strength.NONE
 
-    def _rewritten(self, text: str, key: str) -> tuple[str, tuple[str, ...]]:
+    def _rewritten(
+        self, text: str, key: str, *, spread: bool = True
+    ) -> tuple[str, tuple[str, ...]]:
         """The text with everything found replaced, and the rules that found it."""
         data = _encoded(text)
         new = self._escaped(data)
         rules: list[str] = []
         for _ in range(ROUNDS_MAX):
-            found = self._find(new, key, _issued_only(new, self._pseudonyms))
+            found = self._find(new, key, _issued_only(new, self._pseudonyms), spread=spread)
             if not found:
                 same = new is data
                 return (text if same else _decoded(new)), tuple(rules)
@@ -362,10 +379,13 @@ class Redactor:
             "replacing; leave its session out of the export"
         )
 
-    def _find(self, data: bytes, key: str, ours: list[tuple[int, int]]) -> list[Found]:
-        """What is to be replaced in a text."""
+    def _find(
+        self, data: bytes, key: str, ours: list[tuple[int, int]], *, spread: bool = True
+    ) -> list[Found]:
+        """What is to be replaced in a text; `spread`: also what was found before."""
         ruled = self._ruled.get(data)
-        found = (self._finder.find(data) if ruled is None else ruled) + self._literals.find(data)
+        found = list(self._finder.find(data) if ruled is None else ruled)
+        found += self._known(data, spread=spread)
         if key and (whole := leaf(data, _encoded(key))):
             found.append(whole)
         if self._extra:
@@ -375,6 +395,21 @@ class Redactor:
         if not found:
             return found
         return union(_around(found, ours) if ours else found, data, self._rank)
+
+    def _known(self, data: bytes, *, spread: bool) -> list[Found]:
+        """What is known or was found before, but for what the row itself is made of."""
+        found = self._literals.find(data)
+        if not any(one.rule == SEEN_BEFORE for one in found):
+            return found
+        if self._frame is None:
+            self._frame = made_of(self._row)
+        if not spread or _decoded(data) in self._frame:
+            return [one for one in found if one.rule != SEEN_BEFORE]
+        return [
+            one
+            for one in found
+            if one.rule != SEEN_BEFORE or _decoded(data[one.start : one.end]) not in self._frame
+        ]
 
     def _rank(self, one: Found) -> int:
         """How strictly the policy treats a find; 0 when it leaves it. What was found before by

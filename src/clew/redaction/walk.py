@@ -33,11 +33,20 @@ class Walker:
     """Rebuilds a JSON value, asking `on_text` for each string.
 
     `documents`: open documents within strings. `only`: the containers (by `id`) in which
-    something may change; others are kept as they are, with all that is in them.
+    something may change; others are kept as they are, with all that is in them. `on_number` is
+    asked for large whole numbers, written as text.
     """
 
-    def __init__(self, on_text: OnText, *, paths: bool, documents: bool = True) -> None:
+    def __init__(
+        self,
+        on_text: OnText,
+        *,
+        paths: bool,
+        documents: bool = True,
+        on_number: OnText | None = None,
+    ) -> None:
         self._on_text = on_text
+        self._on_number = on_number or on_text
         self._paths = paths
         self._documents_max = DOCUMENTS_DEPTH_MAX if documents else 0
         self._only: frozenset[int] | None = None
@@ -61,7 +70,7 @@ class Walker:
                 for n, item in enumerate(value)
             ]
         if type(value) is int and key and abs(value) > NUMBER_MAX:
-            text = self._on_text(str(value), key, path)
+            text = self._on_number(str(value), key, path)
             return value if text == str(value) else text
         return value
 
