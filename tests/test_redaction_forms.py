@@ -104,3 +104,40 @@ def test_a_value_ends_at_nul() -> None:
     assert P not in out
     assert out.startswith("HOME=/root\0TOKEN=<SECRET_")
     assert out.endswith(">\0PATH=/usr/bin:/opt/x9y8\0")
+
+
+@pytest.mark.parametrize(
+    "key",
+    "AZURE_OPENAI_KEY OPENAI_KEY SERPAPI_KEY BRAVE_KEY MY_KEY FERNET_KEY DD_APP_KEY pw".split(),  # noqa: SIM905
+)
+def test_a_name_that_ends_in_key_tells(key: str) -> None:
+    gone({"env": {key: B[:32], "PORT": "8080"}}, B[:32])
+    gone(json.dumps({"env": {key: B[:32]}}), B[:32])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("MY_KEY", "dashboard-overview-2024"),
+        ("cache_key", H[:32]),
+        ("order_key", "1b2c3d4e-aaaa-4bbb-8ccc-0123456789ab"),
+        ("key", H[:32]),
+        ("sort_key", B[:32]),
+        ("pw", "playwright"),
+    ],
+)
+def test_other_keys_tell_nothing(key: str, value: str) -> None:
+    assert Redactor(KEY).redact({key: value}) == {key: value}
+
+
+LANGUAGES = (
+    "contraseña CONTRASEÑA пароль Пароль ПАРОЛЬ hasło 密码 密碼 パスワード 비밀번호 şifre Şifre "
+    "wachtwoord lösenord heslo senha Kennwort parola"
+)
+
+
+@pytest.mark.parametrize("word", LANGUAGES.split())
+def test_passwords_of_other_languages_go(word: str) -> None:
+    gone(f"x\n{word}: {P}\ny", P)
+    gone(f"{word}={P}", P)
+    gone({word: P}, P)

@@ -21,9 +21,11 @@ class Strength(IntEnum):
     """How much a key says about its value."""
 
     NONE = 0
-    WEAK = 1
+    FAINT = 1
+    """`OPENAI_KEY`: secret only when nothing but a machine can have made the value."""
+    WEAK = 2
     """`token`, `auth`: secret only when the value looks random."""
-    STRONG = 2
+    STRONG = 3
     """`password`, `api_key`: secret unless the value is a placeholder."""
 
 
@@ -48,8 +50,8 @@ RUN_BYTES_MIN = 3
 """A name is made of longer runs; random text changes its kind at every second byte."""
 
 _KEY_WORDS = compiled(
-    rb"[A-Z]+[a-z0-9]*(?:[\xc3-\xdf][\x80-\xbf][a-z]*)*"
-    rb"|(?:[a-z0-9]|[\xc3-\xdf][\x80-\xbf]|[\xe3-\xe9][\x80-\xbf]{2})+"
+    rb"[A-Z](?:[A-Z]|\xc3[\x80-\x9e])*[a-z0-9]*(?:[\xc3-\xdf][\x80-\xbf][a-z]*)*"
+    rb"|(?:[a-z0-9]|[\xc3-\xdf][\x80-\xbf]|[\xe3-\xed][\x80-\xbf]{2})+"
 )
 
 
@@ -60,7 +62,9 @@ def _set(words: str) -> frozenset[str]:
 _STRONG = _set(
     "password passwd passphrase passcode pwd secret secrets apikey authtoken accesstoken "
     "secretkey privatekey accesskey credential credentials pgpassword mysqlpwd passwords "
-    "passphrases apikeys passwort psk kennwort senha clave contraseña hasło пароль 密码 パスワード "
+    "passphrases apikeys passwort psk kennwort senha clave contraseña contrasena hasło haslo "
+    "пароль 密码 密碼 パスワード 비밀번호 şifre sifre parola wachtwoord lösenord heslo "
+    "sshpass dbpass userpass mysqlpass ftppass smtppass "
     "sharedkey signingkey encryptionkey masterkey accountkey"
 )
 _STRONG_PAIRS = frozenset(
@@ -93,7 +97,7 @@ _STRONG_ENDS = (
 )
 """`dbpassword`, `clientsecret`: words that are written as one."""
 # Not `signature`: that of a thinking block has to stay as it is, byte for byte.
-_WEAK = _set("token auth authorization jwt pat cookie sessionid bearer pass")
+_WEAK = _set("token auth authorization jwt pat cookie sessionid bearer pass pw")
 _NOT = _set(
     "count counts length len limit size name names path file files dir type types url uri "
     "field fields usage policy label header headers prefix suffix regex pattern expires expiry "
@@ -115,12 +119,13 @@ def strength(key: bytes) -> Strength:
         return Strength.STRONG
     if not _WEAK.isdisjoint(words):
         return Strength.WEAK
-    return Strength.NONE
+    faint = words[-1] == "key" and len(words) > 1 and _NO_SECRET.isdisjoint(words[:-1])
+    return Strength.FAINT if faint else Strength.NONE
 
 
 def telling_words() -> frozenset[str]:
     """Words, and pairs of words joined by `_`: a key whose strength is not `NONE` holds one."""
-    return _STRONG | _WEAK | {"_".join(pair) for pair in _STRONG_PAIRS}
+    return _STRONG | _WEAK | {"key"} | {"_".join(pair) for pair in _STRONG_PAIRS}
 
 
 def _words(key: bytes) -> list[str]:
@@ -184,6 +189,8 @@ def plausible_leaf(value: bytes, key: Strength) -> bool:
     """Is a whole value under this key a secret? The structure already says where it ends."""
     if b"\n" in value:
         return _wrapped(value)
+    if key is Strength.FAINT:
+        return looks_issued(value) and _FAINT_NOT.fullmatch(value) is None
     if key is Strength.WEAK:
         return _random(value)
     return STRONG_BYTES_MIN <= len(value) <= VALUE_BYTES_MAX and not (
@@ -206,14 +213,9 @@ def plausible_quoted(value: bytes, key: Strength) -> bool:
     """Is a quoted literal in running text a secret?"""
     if not plausible_leaf(value, key):
         return False
-    if key is Strength.WEAK and _named(value):
-        return False
-    return (
-        key is Strength.WEAK
-        or not _IDENTIFIER.fullmatch(value)
-        or _mixed(value)
-        or random_part(value)
-    )
+    if key is not Strength.STRONG:
+        return key is Strength.FAINT or not _named(value)
+    return not _IDENTIFIER.fullmatch(value) or _mixed(value) or random_part(value)
 
 
 def plausible_bare(value: bytes, key: Strength, *, environment: bool) -> bool:
@@ -221,6 +223,8 @@ def plausible_bare(value: bytes, key: Strength, *, environment: bool) -> bool:
 
     `environment` says that it stands as in a `.env` file (`DB_PASSWORD=…`).
     """
+    if key is Strength.FAINT:
+        return plausible_leaf(value, key)
     if key is Strength.WEAK:
         return _random(value) and not _DOTTED.fullmatch(value) and not _named(value)
     least = STRONG_BYTES_MIN if environment else BARE_BYTES_MIN
@@ -240,7 +244,8 @@ _NO_SECRET = _set(
     "sha sha1 sha256 sha512 md5 digest checksum commit rev revision ref etag integrity version "
     "uuid guid id ids url uri path file dir folder name host domain region zone account tenant org "
     "user username client email project workspace team channel chat room number model image tag "
-    "branch repo arn topic trace span request thread task job run call"
+    "branch repo arn topic trace span request thread task job run call dedup dedupe page "
+    "pagination cursor blob asset media upload widget component attribute setting"
 )
 _TELLING_LAST = _set(
     "key keys pat token secret password login certificate cert pw hmac salt seed dsn apikey api "
@@ -248,7 +253,9 @@ _TELLING_LAST = _set(
 )
 ISSUED_BYTES_MIN = 16
 ISSUED_ENTROPY_MIN = 3.0
-_UUID = compiled(rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_UUID_PATTERN = rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+_UUID = compiled(_UUID_PATTERN)
+_FAINT_NOT = compiled(_UUID_PATTERN + rb"|[a-z]{2,}(?:[-_][a-z]{2,})+(?:[-_]v?[0-9]{1,8})?")
 _HASH = compiled(rb"(?:sha[0-9]{1,3}|md5)[:=-].*")
 
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from functools import partial
 
 from clew.redaction import coloured, encoded, places, shapes
+from clew.redaction.configured import CONFIGURED
 from clew.redaction.providers import PROVIDERS
 from clew.redaction.rule import (
     EMAIL,
@@ -31,6 +32,7 @@ from clew.redaction.rule import (
     Check,
     Rule,
 )
+from clew.redaction.words import FLAG, KEYWORD, KEYWORD_FIRST
 
 __all__ = [
     "EMAIL",
@@ -58,11 +60,6 @@ ENGINE_RULES = {
 """Finds that no pattern makes: a whole value under a telling key, and what the user listed."""
 
 _URL64 = rb"[A-Za-z0-9_-]"
-
-_FLAG = (
-    rb"--?[a-z-]{0,24}(?:password|passwd|passphrase|secret|token|api-?key|access-?key|auth-?key"
-    rb"|license-?key|secret-?key|private-?key|credentials?|pwd|pat|apikey)"
-)
 
 _HOOKS = (
     rb"(?:hooks\.zapier\.com/hooks/catch|chat\.googleapis\.com/v1/spaces"
@@ -156,8 +153,8 @@ _SHAPES = (
     ),
     Rule(
         "flag", SECRET, b"-",
-        _FLAG + rb"[ =]{1,2}[\"']?[^\s\x00\"'-]",
-        rb"(" + _FLAG + rb")[ =]{1,2}[\"']?([^\s\x00\"'\\]{6,200})", shapes.flag,
+        FLAG + rb"[ =]{1,2}[\"']?[^\s\x00\"'-]",
+        rb"(" + FLAG + rb")[ =]{1,2}[\"']?([^\s\x00\"'\\]{6,200})", shapes.flag,
     ),
 )  # fmt: skip
 
@@ -306,28 +303,19 @@ _COMMANDS = (
     ),
 )  # fmt: skip
 
-_KEYWORD = (
-    rb"(?i:passwor[dt]|pass(?:wd|phrase|code)?|psk|pwd|secret|token|credential|api[_. -]?key"
-    rb"|(?:access|private|secret|auth|account|signing|master|encryption|shared|service|storage"
-    rb"|subscription|admin|license|deploy|hmac|role|project|server|sdk|app|client|customer|write"
-    rb"|record|environment|env|integration|webhook|instrumentation|ingest|read|user)[_. -]?key"
-    rb"|auth|cookie|sessionid|clave|contrase\xc3\xb1a|mot[ _-]de[ _-]passe|senha|kennwort|parole?"
-    rb"|has\xc5\x82o|\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c|\xe5\xaf\x86\xe7\xa0\x81"
-    rb"|\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89)"
-)
 _TAIL = rb"[A-Za-z0-9_-]{0,12}[\\]{0,4}[\"'`]?\]?"
-_EQUALS = rb"(?::=|=>|={1,3}|:|\xef\xbc\x9a|%3[dDaA])"
+_EQUALS = rb"(?::=|=>|={1,3}|:|\xef\xbc\x9a|\xe6\x98\xaf|\xe3\x81\xaf|%3[dDaA])"
 _SIGN = rb"\s{0,6}" + _EQUALS + rb"\s{0,6}"
 _ASSIGNED = (
-    _KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})??" + _SIGN
+    KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})??" + _SIGN
     + rb"(?:[\\]{0,4}[bruf]{0,2}[\"'`][^\s\x00\"'`\\]{4}"
     + rb"|[^\s\x00\x1b\"'`\\<>(){}\[\],;&|]{6})"
 )  # fmt: skip
 
 _ASSIGNMENTS = (
     Rule(
-        "assignment", SECRET, b"pPsStTcCaAmMeEdDlLhHrRwWiIuUkK\xd0\xe5\xe3",
-        _KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})?" + _SIGN
+        "assignment", SECRET, KEYWORD_FIRST,
+        KEYWORD + _TAIL + rb"(?::[ ]?[A-Za-z \[\]|.]{1,24})?" + _SIGN
         + rb"(?:[\\]{0,4}[bruf]{0,2}[\"'`][^\s\x00\"'`]|[^\s\x00\"'`\\<>()\[\]{},;=]{4})",
         _ASSIGNED,
         shapes.assignment, edge=False, window=shapes.ASSIGNED_BYTES,
@@ -344,15 +332,16 @@ _NAMED = (
 
 _SPEAKING = (
     rb"(?i:password|passphrase|passwd|token|secret|api[ _-]?key|(?:access|secret)[ _-]?key)s?"
-    rb"(?:\s{1,3}(?i:is|was|to|of|for [a-z]{1,16} is|=|:))?\s{1,3}[\\]{0,4}[\"'`]?"
+    rb"(?:\s{1,3}(?:(?i:is|was|to|of|ist|es|est|jest|for [a-z]{1,16} is|=|:)|\xc3\xa8))?:?"
+    rb"(?:\s|\\{1,4}[nr]){1,6}(?:[\\]{0,4}[\"'`]|\*{1,2})?"
 )
 
 _COLOURED = (
     Rule(
-        "assignment-coloured", SECRET, b"pPsStTcCaAmMeEdDlLhHrRwWiIuUkK\xd0\xe5\xe3",
-        rb"(?:" + _KEYWORD + rb"|(?i:key))" + _TAIL
+        "assignment-coloured", SECRET, KEYWORD_FIRST,
+        rb"(?:" + KEYWORD + rb"|(?i:key))" + _TAIL
         + rb"\s{0,2}(?:" + _EQUALS + rb"\s{0,2}[\\]{0,4}[\"'`]?)?" + coloured.ESCAPE,
-        rb"(?:" + _KEYWORD + rb"|(?i:key))",
+        rb"(?:" + KEYWORD + rb"|(?i:key))",
         partial(
             coloured.within, assignment=_ASSIGNED, named=_NAMED + rb"(" + _VALUE + rb"{16,})"
         ),
@@ -478,6 +467,7 @@ RULES: tuple[Rule, ...] = (
         + _ASSIGNMENTS
         + _COLOURED
         + _BY_NAME
+        + CONFIGURED
         + (encoded.RULE,),
     ),
     *_PERSONAL,

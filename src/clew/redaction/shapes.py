@@ -398,6 +398,9 @@ def assignment(data: bytes, match: Match) -> Span | None:
     run = (_QUOTED if quoted else _BARE).match(data, start, limit)
     end = run.end() if run else start
     value = data[start:end].rstrip(b"\xe2\x80\xa6")
+    sentence = _SENTENCE.search(value)
+    if sentence is not None:
+        value = value[: sentence.start()]
     end = start + len(value)
     if quoted:
         return (start, end) if judge.plausible_quoted(value, key) else None
@@ -410,12 +413,52 @@ def assignment(data: bytes, match: Match) -> Span | None:
     return start, start + len(value)
 
 
-_KEY = compiled(rb"[A-Za-z0-9_.-]+(?: [Kk][Ee][Yy]S?s?)?")
+_KEY = compiled(
+    rb"(?:[A-Za-z0-9_.-]|[\xc3-\xdf][\x80-\xbf]|[\xe3-\xed][\x80-\xbf]{2})+"
+    rb"(?: [Kk][Ee][Yy]S?s?| de passe)?"
+)
+_SENTENCE = compiled(rb"\xe3\x80[\x80-\x82]|\xef\xbc[\x8c\x9b]|\xe3\x81\xa7\xe3\x81\x99")
+"""Chinese and Japanese need no space behind a value."""
 
 
 def _key_of(text: bytes) -> bytes:
     found = _KEY.match(text)
-    return found.group() if found else b""
+    # "is", in Chinese and Japanese, where no space parts words.
+    return found.group().removesuffix("是".encode()).removesuffix("は".encode()) if found else b""
+
+
+_DEFINE = compiled(rb"(?i)(?:define|constant)\s{0,2}\(\s{0,4}[\\]{0,4}[\"']$")
+_DEFINE_BYTES = 24
+
+
+def paired(data: bytes, match: Match) -> Span | None:
+    """A value that stands behind its name in a list, a call or a sentence. There it may be
+    anything, so what a word looks like stays, unless a flag or `define(` comes before it.
+    """
+    begin = match.start()
+    least = max(0, begin - KEY_BYTES_MAX)
+    while begin > least and data[begin - 1] in _KEY_BYTES:
+        begin -= 1
+    start = match.start(1)
+    key = judge.strength(_key_of(data[begin:start].lstrip(b"-")))
+    value = match.group(1).rstrip(b".,:;!?")
+    if key is Strength.NONE or not judge.plausible_quoted(value, key):
+        return None
+    certain = data[begin : begin + 1] == b"-" or _DEFINE.search(
+        data[max(0, begin - _DEFINE_BYTES) : begin]
+    )
+    made = judge.looks_made if key is Strength.STRONG else judge.looks_issued
+    if not certain and not made(value):
+        return None
+    return start, start + len(value)
+
+
+def set_to(data: bytes, match: Match) -> Span | None:
+    """`setx NAME VALUE`, `gh secret set NAME --body VALUE`: the latter is one whatever its name."""
+    if b"secret" not in match.group()[: match.start(1) - match.start()]:
+        return element(data, match)
+    plausible = judge.plausible_quoted(match.group(2), Strength.STRONG)
+    return (match.start(2), match.end(2)) if plausible else None
 
 
 _FAR_KEY_BYTES_MAX = 64
