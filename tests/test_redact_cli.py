@@ -6,6 +6,9 @@ import io
 import json
 import random
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +109,8 @@ def test_a_document_of_many_lines_is_one_document() -> None:
 def test_what_has_to_be_json_and_is_not_is_refused() -> None:
     with pytest.raises(Invalid, match="no JSON document"):
         filtered("{", Form.JSON)
+    with pytest.raises(Invalid, match="nested too deep"):
+        filtered("[" * 100_000 + "]" * 100_000, Form.JSON)
     done = run(f"{{bad {TOKEN}\n", "--as", "jsonl", "--report")
     assert done.exit_code == 0
     assert TOKEN not in done.stdout
@@ -146,7 +151,64 @@ def test_the_report_counts_and_tells_no_value() -> None:
     assert TOKEN not in done.output
     assert "ann.lee" not in done.output
     facts = json.loads(run(TOKEN, "--json").stderr.splitlines()[-1])
-    assert facts == {"finds": {"github": 1}, "records": 1, "review": 0, "no_json": 0}
+    assert facts == {
+        "finds": {"github": 1},
+        "left": {},
+        "not_spread": 0,
+        "records": 1,
+        "review": 0,
+        "no_json": 0,
+    }
+
+
+def test_what_a_policy_leaves_is_no_replacement() -> None:
+    done = run(f"{TOKEN}\nmail a@b.corp.com\n", "--report", "--policy", "EMAIL=warn")
+    assert "1 replacement in 1 record" in done.stderr
+    assert "email 1 left as they are" in done.stderr
+    facts = json.loads(
+        run("a@b.corp.com", "--json", "--policy", "EMAIL=warn").stderr.splitlines()[-1]
+    )
+    assert (facts["finds"], facts["left"]) == ({}, {"email": 1})
+
+
+def test_values_that_are_not_remembered_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clew.redaction.literals.VALUES_MAX", 2)
+    text = "".join(f"DB_PASSWORD=q8Zx71bbTrK{n}\n" for n in range(5)) * 2
+    done = run(text)
+    assert "3 values were too many to be remembered" in done.stderr
+    assert json.loads(run(text, "--json").stderr.splitlines()[-1])["not_spread"] == 3
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-be", "utf-32"])
+def test_wide_text_is_searched_and_stays_wide(codec: str) -> None:
+    mark = "" if codec in ("utf-16", "utf-32") else "\ufeff"
+    text = f'{mark}é€😀 {TOKEN}\r\n{{"a": 1.0, "k": "{TOKEN}"}}\r\n'
+    new = filtered(text.encode(codec)).decode(codec)
+    assert MARK.sub(TOKEN, new) == text
+    assert new != text
+    odd = "\ufeff".encode("utf-16-le") + b"\x00\xd8x\x00" + "end\n".encode("utf-16-le")
+    assert filtered(odd) == odd
+
+
+def test_wide_text_that_cannot_be_read_is_refused() -> None:
+    for data in (TOKEN.encode("utf-16-le"), TOKEN.encode("utf-16") + b"x"):
+        done = run(data)
+        assert done.exit_code == 2
+        assert "UTF-8" in done.stderr
+        assert done.stdout_bytes == b""
+
+
+def test_a_closed_output_is_told() -> None:
+    done = subprocess.run(
+        f"exec {shlex.quote(sys.executable)} -c 'from clew.cli import main; main()' redact >&-",
+        shell=True,
+        input=TOKEN,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert "closed" in done.stderr
 
 
 def test_policies_names_and_known_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import click
 
 from clew.cli import output
 from clew.cli.options import Setup, setup
+from clew.errors import Unavailable
 
 if TYPE_CHECKING:
     from clew.redaction.engine import Redactor
@@ -68,6 +69,8 @@ def redact(
     from clew.redaction import known
     from clew.redaction.stream import Form, redact_stream
 
+    if sys.stdin is None or sys.stdout is None:
+        raise Unavailable("standard input or output is closed: there is nowhere to read or write")
     secrets = [one for path in known_lists for one in known.from_file(path)]
     if known_from_env:
         secrets += known.from_environment()
@@ -81,6 +84,8 @@ def redact(
     if setup.json:
         facts = {
             "finds": dict(sorted(done.rules.items())),
+            "left": dict(sorted(done.left.items())),
+            "not_spread": done.not_spread,
             "records": done.records,
             "review": done.review,
             "no_json": done.bad_lines,
@@ -88,7 +93,7 @@ def redact(
         click.echo(output.as_json(facts), err=True)
     elif report:
         _tell(done)
-    elif done.review or done.bad_lines:
+    else:
         _warn(done)
 
 
@@ -113,13 +118,21 @@ def _redactor(
 
 def _tell(done: Filtered) -> None:
     total = sum(done.rules.values())
-    output.say(f"{output.plural(total, 'find')} in {output.plural(done.records, 'record')}")
+    what, where = output.plural(total, "replacement"), output.plural(done.records, "record")
+    output.say(f"{what} in {where}")
     for rule, count in sorted(done.rules.items()):
         output.say(f"  {rule} {count:,}")
+    for rule, count in sorted(done.left.items()):
+        output.say(f"  {rule} {count:,} left as they are, as the policy says")
     _warn(done)
 
 
 def _warn(done: Filtered) -> None:
+    if done.not_spread:
+        output.say(
+            f"{output.plural(done.not_spread, 'value')} were too many to be remembered: they were "
+            "replaced where a rule found them, and not wherever else they stand"
+        )
     if done.bad_lines:
         output.say(f"{output.plural(done.bad_lines, 'line')} were no JSON and were taken for text")
     if done.review:

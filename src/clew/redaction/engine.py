@@ -163,7 +163,9 @@ class Redactor:
 
     @property
     def not_spread(self) -> int:
-        """Values found after the limit of `learned`; replaced only where a rule finds them."""
+        """Values found after the limit of `learned`; replaced only where a rule finds them. Each
+        is counted once, up to some hundred thousand.
+        """
         return self._literals.refused
 
     def rule_of(self, placeholder: bytes) -> str | None:
@@ -173,6 +175,10 @@ class Redactor:
     def action(self, rules: Iterable[str]) -> Action:
         """The strictest action that the policy has for what these rules find."""
         return strictest(self.policy.action(rule, self._types.get(rule, SECRET)) for rule in rules)
+
+    def leaves(self, rule: str) -> bool:
+        """Does the policy leave what this rule finds as it is? It is counted all the same."""
+        return rule != SEEN_BEFORE and self.action([rule]) is Action.WARN
 
     # --- whole values -----------------------------------------------------------------------
 

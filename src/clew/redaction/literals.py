@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 VALUES_MAX = 20_000
 """Values that are propagated; beyond it a value is replaced only where a rule finds it."""
+REFUSED_MAX = 200_000
+"""Further ones are counted up to this number."""
 KNOWN_CHARACTERS_MIN = 4
 USER_CHARACTERS_MIN = 4
 NAME_CHARACTERS_MIN = 2
@@ -87,11 +89,14 @@ class Literals:
         self._given = frozenset(self._table.values)
 
     def _begin(self, base: _Base) -> None:
-        self._base, self.refused = base, base.refused
+        self._base = base
+        self._refused: set[int] = set()
         self._table, self._many = base.table.copy(), base.many.copy()
 
-    refused: int
-    """Values that were not taken because `VALUES_MAX` was reached."""
+    @property
+    def refused(self) -> int:
+        """Values that were not taken because `VALUES_MAX` was reached, each counted once."""
+        return self._base.refused + len(self._refused)
 
     def __len__(self) -> int:
         return len(self._table.values)
@@ -125,7 +130,8 @@ class Literals:
         if (type_, value) in self._table.values:
             return
         if len(self._table.values) >= VALUES_MAX:
-            self.refused += 1
+            if len(self._refused) < REFUSED_MAX:
+                self._refused.add(hash((type_, value)))
             return
         for form in self._table.add(value, type_, "seen-before", _forms(value)):
             self._many.add(form)

@@ -12,6 +12,7 @@ text. Text is searched in blocks of lines, so that keys of many lines are seen w
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
 import tempfile
@@ -23,6 +24,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from clew.errors import Invalid, RedactionFailed
 from clew.redaction.policy import Action
+from clew.redaction.wide import Widened, encoding, narrowed
 
 if TYPE_CHECKING:
     from clew.model import JSON
@@ -51,13 +53,18 @@ class Form(StrEnum):
 
 @dataclass
 class Filtered:
-    """What was done: replacements by rule, records, and lines of JSON lines that were none."""
+    """What was done: replacements by rule, what a policy left as it was, records, and lines of JSON
+    lines that were none.
+    """
 
     rules: Counter[str] = field(default_factory=Counter)
+    left: Counter[str] = field(default_factory=Counter)
     records: int = 0
     bad_lines: int = 0
     review: int = 0
     """Records in which something was found that the policy wants looked at."""
+    not_spread: int = 0
+    """Values too many to be remembered: replaced only where a rule finds them."""
 
 
 class _Record(NamedTuple):
@@ -73,8 +80,17 @@ def redact_stream(source: IO[bytes], target: IO[bytes], redactor: Redactor, form
     Raises `Invalid` for an input that is not of the form and `RedactionFailed` when the policy
     blocks something in it or a last look still finds something; nothing is written then.
     """
-    with tempfile.TemporaryFile() as spool, tempfile.TemporaryFile() as made:
-        _copy(source, spool)
+    with (
+        tempfile.TemporaryFile() as came,
+        tempfile.TemporaryFile() as narrow,
+        tempfile.TemporaryFile() as made,
+    ):
+        _copy(source, came)
+        wide = encoding(came)
+        spool = narrow if wide else came
+        if wide:
+            narrowed(came, narrow, wide)
+        spool.seek(0, os.SEEK_END)
         whole = _whole(spool, form)
         learned = _learnt(spool, whole, form, redactor)
         final = redactor.fresh()
@@ -85,7 +101,9 @@ def redact_stream(source: IO[bytes], target: IO[bytes], redactor: Redactor, form
         if final.learned != learned.learned:
             raise RedactionFailed("replacing brought more to light each time; nothing was written")
         _look_again(made, final)
-        _give(made, target)
+        _give(made, Widened(target, wide) if wide else target)
+        target.flush()
+        done.not_spread = max(learned.not_spread, final.not_spread)
         return done
 
 
@@ -120,7 +138,13 @@ def _whole(spool: IO[bytes], form: Form) -> bool:
     spool.seek(0)
     try:
         json.loads(spool.read())
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        if form is Form.JSON:
+            raise Invalid(
+                "the input is nested too deep to be read as JSON; give --as text"
+            ) from None
+        return False
+    except ValueError as error:
         if form is Form.JSON:
             raise Invalid(f"the input is no JSON document: {error}") from None
         return False
@@ -238,7 +262,8 @@ def _write(made: IO[bytes], record: _Record, redactor: Redactor, done: Filtered)
     done.records += 1
     done.bad_lines += record.bad
     done.review += result.action is Action.REVIEW
-    done.rules.update(result.rules)
+    for rule, count in result.rules.items():
+        (done.left if redactor.leaves(rule) else done.rules)[rule] += count
     data = record.data
     if result.value != value:
         new = result.value
@@ -311,7 +336,6 @@ def _look_again(made: IO[bytes], redactor: Redactor) -> None:
             )
 
 
-def _give(made: IO[bytes], target: IO[bytes]) -> None:
+def _give(made: IO[bytes], target: IO[bytes] | Widened) -> None:
     for _, data in _made_records(made):
         target.write(data)
-    target.flush()
