@@ -398,6 +398,30 @@ def test_a_name_has_one_placeholder_in_all_cases() -> None:
     assert one.redact("Ada Lovelace") == one.redact("ADA LOVELACE")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ADA Lovelace",
+        "ada LOVELACE",
+        "Ada_Lovelace",
+        "ADA_LOVELACE",
+        "ada-lovelace",
+        "ada.lovelace",
+        "Ada  Lovelace",
+        "Ada\nLovelace",
+        "Ada\r\nLovelace",
+        "AdaLovelace",
+    ],
+)
+def test_a_name_goes_however_its_words_are_joined(text: str) -> None:
+    one = redactor()
+    for form in (text, json.dumps({"x": text})):
+        assert MARKER.search(str(one.redact(form)))
+        assert "ovelace" not in str(one.redact(form)).lower()
+    assert one.redact(text) == one.redact("Ada Lovelace")
+    assert one.redact(["Ada", "Lovelace"]) == ["Ada", "Lovelace"]
+
+
 def test_too_short_names_are_refused() -> None:
     with pytest.raises(Invalid, match="fewer than 2"):
         Redactor(KEY, names=["x"])

@@ -10,7 +10,7 @@ import base64
 import json
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, product
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -32,6 +32,10 @@ REFUSED_MAX = 200_000
 KNOWN_CHARACTERS_MIN = 4
 USER_CHARACTERS_MIN = 4
 NAME_CHARACTERS_MIN = 2
+MIXED_WORDS_MAX = 3
+"""A name of more words is searched in one case at a time."""
+_BETWEEN = (" ", "_", "-", ".", "  ", "\n", "\r\n", "\t", "\u00a0", "")
+"""What may stand between the words of a name."""
 _BASE64_BYTES_MIN = 8
 _AS_IT_IS = compiled(rb"[A-Za-z0-9_.~-]+")
 """Such a value is written in one way everywhere."""
@@ -225,9 +229,15 @@ def _word(data: bytes, start: int, end: int) -> bool:
 
 
 def _name_forms(name: str) -> list[bytes]:
-    """As it was given, and in the usual cases."""
-    texts = dict.fromkeys((name, name.lower(), name.upper(), name.title()))
-    return list(dict.fromkeys(form for text in texts for form in _forms(text)))
+    """As it was given; its words in the usual cases, with what may stand between them."""
+    words = name.split()
+    cases = [list(dict.fromkeys((w, w.lower(), w.upper(), w.title()))) for w in words]
+    if len(words) <= MIXED_WORDS_MAX:
+        spellings = [list(each) for each in product(*cases)]
+    else:
+        spellings = [[change(w) for w in words] for change in (str.lower, str.upper, str.title)]
+    texts = [name, *(between.join(each) for each in [words, *spellings] for between in _BETWEEN)]
+    return list(dict.fromkeys(form for text in dict.fromkeys(texts) for form in _forms(text)))
 
 
 def _forms(value: str) -> list[bytes]:
