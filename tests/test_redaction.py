@@ -392,6 +392,18 @@ def test_each_token_is_replaced_wherever_it_stands(name: str) -> None:
             assert not any(piece in out for piece in pieces if "KEY--" not in piece), (text, out)
 
 
+@pytest.mark.parametrize("name", ["github", "github-fine", "stripe", "anthropic", "gitlab"])
+@pytest.mark.parametrize("before", ["tool_", "toolu_", "X_", "__"])
+def test_a_token_behind_an_underscore_goes(name: str, before: str) -> None:
+    secret = SECRETS[name][0]
+    for text in (before + secret, json.dumps({"id": before + secret})):
+        one = fresh()
+        assert one.suspects(json.dumps({"x": text}).encode())
+        out = one.redact(text)
+        assert secret not in str(out)
+        assert one.scan(out) == []
+
+
 def test_every_rule_has_a_positive() -> None:
     tried = {*SECRETS, *KINDS, *(rule for *_, rule in CONTEXTS), *(rule for *_, rule in PERSONAL)}
     assert tried == {rule.name for rule in RULES}

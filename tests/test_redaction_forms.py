@@ -141,3 +141,43 @@ def test_passwords_of_other_languages_go(word: str) -> None:
     gone(f"x\n{word}: {P}\ny", P)
     gone(f"{word}={P}", P)
     gone({word: P}, P)
+
+
+MARKED = (
+    ("cartesia", "sk_car_" + B[:22]),
+    ("portkey", "pk-live-" + B[:26]),
+    ("composio", "ak_" + B[:20]),
+    ("yandex-oauth", "y0_" + B[:55]),
+    ("dropbox-user", "sl.u." + B),
+    ("paypal", "access_token$" + "production$" + H[:16] + "$" + H[:32]),
+    ("discord-token", "M" + B[:25] + "." + B[:6] + "." + B[:38]),
+    ("azure-openai", B[:76] + "JQQJ99BHACAAAAAAAAAAAAAASAZDO" + B[:4]),
+    ("azure-openai", B[:52] + "JQQJ99BHACYeBjFXJ3w3AAABACOG" + B[:4]),
+)
+
+
+@pytest.mark.parametrize(("rule", "token"), MARKED)
+def test_marks(rule: str, token: str) -> None:
+    assert rule in {finding.rule for finding in Redactor(KEY).scan(f"use {token} now")}
+    gone(f"use {token} now", token)
+
+
+def test_a_token_that_ends_with_a_sign_may_be_a_user() -> None:
+    token = "ATATT3" + "xFfGF0" + B + B[:70] + "=" + H[:8].upper()
+    gone(f"git clone https://{token}@bitbucket.org/a/b.git", token)
+
+
+@pytest.mark.parametrize("text", [
+    "max +2147483647 x", "sizes +100 200 300 400", "x = +12025550143",
+    "ak_some_function_name_here1",
+    "extension 2.5.29.14 is", "roll V8 to 3.6.6.8", "release v 1.4.6.1", "pk-live-reload-of-pages",
+])  # fmt: skip
+def test_numbers_and_versions_stay(text: str) -> None:
+    assert Redactor(KEY).redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["phone = +12025550143", "call +1 202 555 0143", "(+12025550143!)", "+1 (202) 555-0143"]
+)
+def test_telephone_numbers_still_go(text: str) -> None:
+    assert "0143" not in str(Redactor(KEY).redact(f"see {text}"))

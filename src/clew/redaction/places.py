@@ -185,7 +185,8 @@ def home_slug(data: bytes, match: Match) -> Span | None:
 
 _VERSION_BEFORE = compiled(
     rb"(?i)(?:version|\bver|\brelease|\bbuild|\bsections?|\bchapters?|\brev|\bupgrade to|\boid)"
-    rb"[\"'\s:=(\\]{0,6}$|(?:^|[^a-z0-9])v$|[=~<>!^]=?\s{0,2}$|[a-z0-9_)]/$|[a-z0-9_][-_]$|[0-9.]$"
+    rb"[\"'\s:=(\\]{0,6}$|(?:^|[^a-z0-9])v\s?$|[=~<>!^]=?\s{0,2}$|[a-z0-9_)]/$|[a-z0-9_][-_]$|[0-9.]$"
+    rb"|\bv[0-9]{1,3} to\s$"
     rb"|\b(?:(?:open|libre|boring)ssl|chrom(?:e|ium)|firefox|safari|edge|opera|electron|office"
     rb"|oracle|java|jdk|jre|sdk|driver|firmware|kernel|bios|nginx|apache|php|python|node|curl"
     rb"|mysql|windows|android|webview|exchange|acrobat|flash|cuda|cudnn)\s$"
@@ -195,6 +196,10 @@ _ASSIGNED = compiled(
 )
 
 
+_OBJECT_IDS = (b"2.5.4.", b"2.5.29.")
+"""What the fields of certificates are called."""
+
+
 def ipv4(data: bytes, match: Match) -> Span | None:
     """A public IPv4 address that is not a version number."""
     start, end = match.start(), match.end()
@@ -202,6 +207,8 @@ def ipv4(data: bytes, match: Match) -> Span | None:
     if after[:1].isalnum() or after[:1] == b"_":
         return None
     if after[:1] in (b".", b"-", b"+") and after[1:2].isalnum():
+        return None
+    if match.group().startswith(_OBJECT_IDS):
         return None
     before = data[max(0, start - CONTEXT_BYTES) : start]
     if _VERSION_BEFORE.search(before) and not _is_address(before):
@@ -319,10 +326,28 @@ def phone(data: bytes, match: Match) -> Span | None:
     plain = digits == end - start - 1
     if plain and (digits < PLAIN_DIGITS_MIN or (start == 0 or before == b"\n")):
         return None
+    if _NO_COUNTRY.match(match.group()) or (plain and _a_number(data, start, match.group())):
+        return None
+    if not match.group()[2:3].isdigit() and not _SHORT_COUNTRY.fullmatch(match.group()):
+        return None
     return (start, end) if _grouped(match.group()) else None
 
 
 PLAIN_DIGITS_MIN = 10
+_NO_COUNTRY = compiled(rb"\+1[0-9]{1,2}[ .()-]|\+210[ .()-]")
+_SHORT_COUNTRY = compiled(
+    rb"\+[17][ .(-]{1,2}[2-9][0-9]{2}[ .)-]{1,2}[0-9]{3}[ .-](?:[0-9]{4}|[0-9]{2}[ .-][0-9]{2})"
+)
+"""Countries of one digit: North America, Russia and Kazakhstan."""
+_LARGEST = (b"+2147483647", b"+2147483648", b"+4294967295")
+_SET_TO = compiled(rb"([A-Za-z_]{0,24})\s{0,4}=\s{1,4}$")
+_PHONE_NAME = compiled(rb"(?i).*(?:phone|tel|mobile|fax|cell|whatsapp|sms|number|contact)")
+
+
+def _a_number(data: bytes, start: int, text: bytes) -> bool:
+    """A limit of integers, or what is assigned to a name that is not a telephone's."""
+    named = _SET_TO.search(data[max(0, start - 2 * CONTEXT_BYTES) : start])
+    return text in _LARGEST or (named is not None and not _PHONE_NAME.match(named.group(1)))
 
 
 def _grouped(text: bytes) -> bool:

@@ -95,13 +95,15 @@ _MODELS = (
     _token("cursor-user", "crsr_", _HEX, 40),
     _token("devin", "apk_user_ apk_org_ cog_", _B64, 40),
     _token("amp", "sgamp_user_", rb"[A-Za-z0-9_]", 40),
-    _token("composio", "ak_", _URL64, 40, strict=True),
+    _token("composio", "ak_", _URL64, 20, strict=True),
     _token("e2b", "e2b_", _HEX, 36),
     _token("daytona", "dtn_", _HEX, 40),
     _token("mem0", "m0-", _B62, 36),
     _token("wandb", "wandb_v1_", rb"[A-Za-z0-9_]", 30),
     _token("coreweave", "CW-SECRET-", _URL64, 30),
     _token("braintrust", "bt-st- sk-bt-", _URL64, 30),
+    _token("cartesia", "sk_car_", _B62, 20),
+    _token("portkey", "pk-live-", _B62, 24, strict=True),
     _token("elevenlabs", "sk_", _HEX, 48),
     _token("firecrawl", "fc-", _HEX, 32),
     _parts(
@@ -161,7 +163,7 @@ _CLOUDS = (
     _token("alibaba", "LTAI", _B62, 16),
     _token("tencent", "AKID", _B62, 32),
     _token("yandex", "AQVN t1.9eu", _DOTTED, 34),
-    _token("yandex-oauth", "y0_Ag y0__", _URL64, 40),
+    _token("yandex-oauth", "y0_", _URL64, 40, strict=True),
     _token("digitalocean", "dop_v1_ doo_v1_ dor_v1_", _HEX, 40),
     _token("heroku", "HRKU-", _URL64, 30),
     _token("fly", "fm2_ fo1_ fm1a_ fm1r_", rb"[A-Za-z0-9+/=_-]", 40),
@@ -222,7 +224,8 @@ _CLOUDS = (
         rb"\.atlasv1\.[A-Za-z0-9_=-]{8,}", shapes.headed, edge=False, grow=rb"[A-Za-z0-9_=-]*",
     ),
     Rule(
-        "azure-openai", SECRET, b"J", rb"JQQJ[0-9]{2}[A-Z0-9]{6}", rb"JQQJ[0-9]{2}[A-Za-z0-9]{16,}",
+        "azure-openai", SECRET, b"J", rb"JQQJ[0-9]{2}[A-Z0-9]{3}[A-Za-z0-9]{3}",
+        rb"JQQJ[0-9]{2}[A-Za-z0-9]{16,}",
         shapes.headed, edge=False, grow=_B62 + b"*",
     ),
     Rule(
@@ -303,6 +306,10 @@ _SERVICES = (
     _token("cal", "cal_live_ cal_test_", _HEX, 30),
     _token("dub", "dub_", _B62, 24, strict=True),
     _token("dropbox", "sl.", _URL64, 100, strict=True),
+    _token("dropbox-user", "sl.u.", _URL64, 60),
+    _exact(
+        "paypal", b"a", rb"access_token\$(?:production|sandbox)\$[a-z0-9]{16}\$[0-9a-f]{32}",
+    ),
     _token("hop", "hop_pat_ hop_ptk_", _B62, 30),
     _token("ionic", "ion_", _B62, 42, strict=True),
     _token("infisical", "st.", rb"[0-9a-f.]", 56),
@@ -356,6 +363,11 @@ _SERVICES = (
         rb"(?:[MNO][CDSTijyz][A-Za-z][w-z0-5]){2}[MNO][CDSTijyz]",
         rb"[MNO][A-Za-z0-9_-]{21,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{2,}",
         grow=_URL64 + b"*",
+    ),
+    Rule(
+        "discord-token", SECRET, b"MNO", rb"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.",
+        rb"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",
+        shapes.jumbled_tail, grow=_URL64 + b"*",
     ),
     Rule(
         "maxmind", SECRET, b"_", rb"_mmk\b", rb"_mmk", shapes.maxmind, edge=False,

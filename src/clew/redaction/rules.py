@@ -114,8 +114,8 @@ _SHAPES = (
         shapes.url_password_cut, edge=False,
     ),
     Rule(
-        "url-token", SECRET, b":", rb"://[A-Za-z0-9_-]{20,80}@",
-        rb"://([A-Za-z0-9_-]{20,80})@", shapes.random_value, edge=False,
+        "url-token", SECRET, b":", rb"://[A-Za-z0-9_=.-]{20,250}@",
+        rb"://([A-Za-z0-9_=.-]{20,250})@", shapes.random_value, edge=False,
     ),
     Rule(
         "signed-url", SECRET, b"?&",
@@ -416,7 +416,7 @@ _PERSONAL = (
         "host", HOST, b".", _INSIDE, _INSIDE, places.inside_host, edge=False,
     ),
     Rule(
-        "phone", PHONE, b"+", rb"\+[1-9][0-9][0-9 ().-]{6}",
+        "phone", PHONE, b"+", rb"\+[1-9][0-9 .(-][0-9 ().-]{6}",
         rb"\+[1-9][0-9]{0,2}(?:[ .()-]{0,2}[0-9]{1,12}){1,6}", places.phone, edge=False,
     ),
     Rule(

@@ -19,7 +19,7 @@ Span = tuple[int, int]
 KEY_BYTES_MAX = 48
 _KEY_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
 _B62 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
-TOKEN_HEAD_BYTES_MAX = 52
+TOKEN_HEAD_BYTES_MAX = 84
 FEW_BYTES_MIN = 8
 """So many different bytes has a token that is random; a run of padding has fewer."""
 TELLING_BYTES = 5
@@ -71,7 +71,7 @@ def issued(data: bytes, match: Match, head: int, nominal: int, strict: bool) -> 
 
 def _random_after(data: bytes, start: int, rest: bytes) -> bool:
     """Runs of base64 hold every short beginning by chance."""
-    if start and data[start - 1] in b"/+":
+    if start and data[start - 1] in b"/+" and data[start - 2 : start] != b"//":
         return False
     return judge.random_part(rest) and len(set(rest)) >= FEW_BYTES_MIN
 
