@@ -110,7 +110,7 @@ class Finder:
         self, ready: _Ready, data: bytes, start: int, runs: dict[int, tuple[int, int]]
     ) -> Found | None:
         rule = ready.rule
-        if rule.edge and not starts_word(data, start):
+        if rule.edge and not starts_word(data, start) and not _marked(rule.name, data, start):
             return None
         limit = min(len(data), start + rule.window)
         match = ready.match(data, start, limit)
@@ -123,6 +123,17 @@ class Finder:
         if end == limit < len(data):
             end = ready.grown(data, end, runs)
         return Found(span[0], end, rule.name, rule.type)
+
+
+_SURE = frozenset(
+    ("anthropic", "github", "github-fine", "gitlab", "openai-project", "slack", "stripe")
+)
+"""Rules whose marks stand in no other word: an underscore may stand before them."""
+
+
+def _marked(rule: str, data: bytes, start: int) -> bool:
+    """`tool_ghp_…`: does a mark begin behind an underscore that nothing else can be?"""
+    return data[start - 1] == ord("_") and rule in _SURE
 
 
 def _by_first(ready: list[_Ready]) -> dict[int, list[_Ready]]:
