@@ -287,6 +287,14 @@ def _tell(done: Exported) -> None:
         total = sum(done.redactions.values())
         rules = ", ".join(f"{rule} {count:,}" for rule, count in done.redactions.items())
         output.say(f"  {output.plural(total, 'replacement')}{f': {rules}' if rules else ''}")
+    if done.left:
+        rules = ", ".join(f"{rule} {count:,}" for rule, count in done.left.items())
+        output.say(f"  left as they are, as the policy says: {rules}")
+    if done.not_spread:
+        output.say(
+            f"  {output.plural(done.not_spread, 'value')} beyond the limit: replaced where a rule "
+            "finds them, and nowhere else"
+        )
     if done.review:
         output.say(f"  look at these before you hand it on: {', '.join(done.review)}")
     if done.manifest is not None:

@@ -58,8 +58,10 @@ OnProgress = Callable[[Progress], None]
 
 class Exported(msgspec.Struct, frozen=True):
     """What an export wrote. `dropped` counts sessions and rows that were left out, by reason;
-    `path` is `None` for a stream; `redactions` counts replacements by rule; `review` names the
-    sessions that a policy wants looked at. `sha256` is that of the only file, or of the manifest.
+    `path` is `None` for a stream; `redactions` counts replacements by rule, `left` what a policy
+    left as it is, `not_spread` values that were too many to be replaced everywhere; `review` names
+    the sessions that a policy wants looked at. `sha256` is that of the only file, or of the
+    manifest.
     """
 
     rows: int
@@ -72,6 +74,8 @@ class Exported(msgspec.Struct, frozen=True):
     sessions: int = 0
     files: tuple[Written, ...] = ()
     manifest: Path | None = None
+    left: dict[str, int] = {}
+    not_spread: int = 0
     review: tuple[str, ...] = ()
 
 
@@ -268,6 +272,7 @@ class _Job:
         self._on_progress = on_progress
         self._dropped = _nothing_said(plan)
         self._redactions: Counter[str] = Counter()
+        self._not_spread = 0
         self._facts: dict[str, Counter[str]] = {}
         self._review: list[str] = []
         self._marks: list[str] = []
@@ -290,6 +295,7 @@ class _Job:
     def _took(self, made: Made, sessions: int) -> Made:
         self._dropped.update(made.dropped)
         self._redactions.update(made.redactions)
+        self._not_spread = max(self._not_spread, made.not_spread)
         self._review += made.review
         self._marks += made.taken
         for name, counts in made.facts.items():
@@ -409,11 +415,21 @@ class _Job:
             ruleset=redactor.ruleset,
             key_id=manifest.key_id(self._recipe.key),
             policy=self._recipe.redaction.policy.named(),
-            counts=dict(sorted(self._redactions.items())),
+            counts=self._counts(left=False),
+            left=self._counts(left=True),
+            not_spread=self._not_spread,
             review=sorted(set(self._review)),
             verified=True,
             independent=other,
         )
+
+    def _counts(self, *, left: bool) -> dict[str, int]:
+        """Finds by rule: those that were replaced, or those that a policy leaves as they are."""
+        redactor = self._recipe.redactor()
+        if redactor is None:
+            return {}
+        found = sorted(self._redactions.items())
+        return {rule: count for rule, count in found if redactor.leaves(rule) is left}
 
     def _card(self, about: Manifest) -> Path:
         from clew.exporters.card import card
@@ -451,7 +467,9 @@ class _Job:
             path=target.path if target else None,
             dropped=dict(sorted(self._dropped.items())),
             redacted=self._recipe.redaction is not None,
-            redactions=dict(sorted(self._redactions.items())),
+            redactions=self._counts(left=False),
+            left=self._counts(left=True),
+            not_spread=self._not_spread,
             sessions=self._plan.sessions,
             files=tuple(written),
             manifest=target.manifest if target else None,

@@ -39,15 +39,18 @@ class Written(msgspec.Struct):
 
 
 class Redacted(msgspec.Struct):
-    """How it was redacted. `key_id` tells exports whose placeholders can be joined; `review` are
-    the sessions (by their exported ids) that the policy wants looked at; `independent` is what
-    another scanner found, `None` where none was asked.
+    """How it was redacted. `key_id` tells exports whose placeholders can be joined; `left` are
+    finds that the policy left as they are, `not_spread` values that were too many to be replaced
+    everywhere; `review` are the sessions (by their exported ids) that the policy wants looked at;
+    `independent` is what another scanner found, `None` where none was asked.
     """
 
     ruleset: str
     key_id: str
     policy: dict[str, str]
     counts: dict[str, int]
+    left: dict[str, int]
+    not_spread: int
     review: list[str]
     verified: bool
     independent: int | None = None

@@ -84,6 +84,8 @@ class Made(msgspec.Struct):
     facts: dict[str, dict[str, int]] = {}
     signatures: list[tuple[int, str, bytes]] = []
     review: list[str] = []
+    not_spread: int = 0
+    """Values that were found beyond the limit of those that are replaced everywhere."""
     taken: list[str] = []
     """The marks of the sessions that gave a row."""
     learned: tuple[list[tuple[str, str]], list[bytes]] = ([], [])
@@ -321,7 +323,13 @@ class _Second:
         done = Made(made.number, made.sessions)
         self._sessions = {fact.owner: fact.session for fact in made.known}
         done.parts = [self._again(part) for part in made.parts]
-        done.redactions = self._redactor.counts if self._redactor is not None else {}
+        if self._redactor is not None:
+            # What is left as it is was counted in the first pass.
+            found = self._redactor.counts.items()
+            done.redactions = {
+                rule: count for rule, count in found if not self._redactor.leaves(rule)
+            }
+            done.not_spread = self._redactor.not_spread
         self._losses.close({self._sessions[owner] for owner in self._gave})
         done.dropped = dict(self._losses.counts)
         done.facts = _counted(fact for fact in made.known if fact.owner in self._gave)
